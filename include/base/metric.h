@@ -1,0 +1,83 @@
+/*
+ * Metrics: counters and gauges that one thread writes and any thread reads, without locks. The list stands once,
+ * in METRIC_TABLE; names follow the Prometheus and OpenTelemetry conventions and carry their unit. Each shard and each pool
+ * thread owns one struct metrics; /metrics prints a line per set with a label (shard="0").
+ */
+#ifndef BASE_METRIC_H
+#define BASE_METRIC_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*  id                          kind     name (prefix spanmill_)                     help */
+#define METRIC_TABLE(X)                                                                                      \
+    X(METRIC_CONNS_ACCEPTED, COUNTER, "connections_accepted_total", "connections accepted")                  \
+    X(METRIC_CONNS_OPEN, GAUGE, "connections_open", "connections open now")                                  \
+    X(METRIC_CONNS_REFUSED, COUNTER, "connections_refused_total", "connections refused by a limit")          \
+    X(METRIC_CONNS_TIMED_OUT, COUNTER, "connections_timed_out_total", "connections closed by a deadline")    \
+    X(METRIC_HTTP_REQUESTS, COUNTER, "http_requests_total", "HTTP requests answered")                        \
+    X(METRIC_HTTP_REFUSED, COUNTER, "http_requests_malformed_total", "requests refused for their framing")   \
+    X(METRIC_RECEIVED_BYTES, COUNTER, "received_bytes_total", "body bytes received as sent")                 \
+    X(METRIC_REQUESTS_STORED, COUNTER, "ingest_requests_stored_total", "export requests acknowledged")       \
+    X(METRIC_REQUESTS_REFUSED, COUNTER, "ingest_requests_refused_total", "export requests answered 503")     \
+    X(METRIC_REQUESTS_MALFORMED, COUNTER, "ingest_requests_malformed_total", "export requests answered 4xx") \
+    X(METRIC_SPANS_STORED, COUNTER, "spans_stored_total", "spans acknowledged")                              \
+    X(METRIC_SPANS_REJECTED, COUNTER, "spans_rejected_total", "spans that can never be accepted")            \
+    X(METRIC_SPANS_CUT, COUNTER, "spans_cut_total", "spans with values cut to a limit")                      \
+    X(METRIC_PAIRS_INTERNED, COUNTER, "attribute_pairs_interned_total", "distinct attributes interned")      \
+    X(METRIC_INFLIGHT_BYTES, GAUGE, "ingest_inflight_bytes", "body bytes held by requests in work")          \
+    X(METRIC_JOURNAL_WRITES, COUNTER, "journal_writes_total", "journal writes completed")                    \
+    X(METRIC_JOURNAL_BYTES, COUNTER, "journal_written_bytes_total", "journal bytes written")                 \
+    X(METRIC_JOURNAL_PINNED_BYTES, GAUGE, "journal_pinned_bytes", "journal bytes not yet sealed")            \
+    X(METRIC_JOURNAL_FAILURES, COUNTER, "journal_write_failures_total", "journal writes that failed")        \
+    X(METRIC_READ_ONLY, GAUGE, "read_only", "1 when the shard refuses ingest until restart")                 \
+    X(METRIC_LIVE_SPANS, GAUGE, "live_spans", "spans in live blocks")                                        \
+    X(METRIC_LIVE_BLOCKS, GAUGE, "live_blocks", "live blocks in use")                                        \
+    X(METRIC_BLOCKS_SEALED, COUNTER, "blocks_sealed_total", "blocks written to segments")                    \
+    X(METRIC_SEALED_SPANS, COUNTER, "sealed_spans_total", "spans written to segments")                       \
+    X(METRIC_SEALED_BYTES, COUNTER, "sealed_bytes_total", "bytes of the blocks written to segments")         \
+    X(METRIC_SEAL_FAILURES, COUNTER, "seal_failures_total", "blocks that could not be written")              \
+    X(METRIC_QUERIES, COUNTER, "queries_total", "queries answered")                                          \
+    X(METRIC_QUERIES_REFUSED, COUNTER, "queries_refused_total", "queries refused by a limit")                \
+    X(METRIC_QUERIES_CANCELLED, COUNTER, "queries_cancelled_total", "queries whose client left")             \
+    X(METRIC_RECV_NO_BUFFERS, COUNTER, "io_receive_no_buffers_total", "receives paused for want of buffers") \
+    X(METRIC_IO_SHORT_WRITES, COUNTER, "io_short_writes_total", "writes that were completed in pieces")      \
+    X(METRIC_CQ_OVERFLOWS, COUNTER, "io_completion_overflows_total", "completion queue overflows (a bug)")
+
+enum metric_id {
+#define X(id, kind, name, help) id,
+    METRIC_TABLE(X)
+#undef X
+        METRIC_COUNT
+};
+
+/* Written by its owner's thread only. */
+struct metrics {
+    _Atomic uint64_t value[METRIC_COUNT];
+};
+
+static inline void metric_add(struct metrics *metrics, enum metric_id id, uint64_t amount)
+{
+    const uint64_t now = atomic_load_explicit(&metrics->value[id], memory_order_relaxed);
+    atomic_store_explicit(&metrics->value[id], now + amount, memory_order_relaxed);
+}
+
+static inline void metric_set(struct metrics *metrics, enum metric_id id, uint64_t value)
+{
+    atomic_store_explicit(&metrics->value[id], value, memory_order_relaxed);
+}
+
+static inline uint64_t metric_get(const struct metrics *metrics, enum metric_id id)
+{
+    return atomic_load_explicit(&metrics->value[id], memory_order_relaxed);
+}
+
+/*
+ * Prints the sets in Prometheus text format 0.0.4 into buf, one line per set with label name="<index>".
+ * Returns the length that the whole text has; when that is >= capacity the text was cut.
+ */
+size_t metrics_print(const struct metrics *const *sets, size_t sets_count, const char *label, char *buf,
+                     size_t capacity);
+
+#endif
