@@ -28,7 +28,7 @@ endif()
 # llhttp: a system library on Debian 13, C source in the node-llhttp package on Debian 12.
 add_library(dep_llhttp INTERFACE)
 find_library(LLHTTP_LIBRARY llhttp)
-find_path(LLHTTP_INCLUDE llhttp.h PATH_SUFFIXES llhttp)
+find_path(LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include PATH_SUFFIXES llhttp)
 if(LLHTTP_LIBRARY AND LLHTTP_INCLUDE)
   target_link_libraries(dep_llhttp INTERFACE ${LLHTTP_LIBRARY})
 elseif(EXISTS /usr/share/llhttp/llhttp.c AND LLHTTP_INCLUDE)
