@@ -1,0 +1,59 @@
+/*
+ * A simulated world for crash tests: one thread, one seed, virtual time. Every file operation of every struct io of
+ * the world is an event. Which pending operation completes next, and after how long, is drawn from the seed, so one
+ * seed gives one history (sim_hash()).
+ *
+ * The disk keeps, per file, what is durable and what is pending, in sectors. A completed plain write is visible but
+ * pending until a datasync of that file has completed; a completed IO_DSYNC write is durable; nothing else is
+ * ordered. Size, allocation and directory entries are pending until the file or directory is synced (strict POSIX).
+ * Memory written to a world is copied, so a world can be forked at any event.
+ */
+#ifndef IO_SIM_H
+#define IO_SIM_H
+
+#include "io/io.h"
+
+struct sim;
+
+struct sim_config {
+    uint64_t seed;
+    uint32_t sector_bytes; /* 512 or 4096 */
+};
+
+struct sim *sim_open(const struct sim_config *config);
+void sim_close(struct sim *sim); /* after every io of it is closed, or with sim_abandon() */
+/* Another thread's view of the same world (all run on the one real thread). io_close() as usual. */
+struct io *sim_io(struct sim *sim);
+
+/* Number of events so far, and a hash over their kinds, arguments and results. */
+uint64_t sim_events(const struct sim *sim);
+uint64_t sim_hash(const struct sim *sim);
+
+/* Called before each event takes effect (with the world as a crash at that instant would find it). */
+typedef void sim_watch_fn(void *context, struct sim *sim);
+void sim_watch(struct sim *sim, sim_watch_fn *watch, void *context);
+
+/*
+ * Crash images of this instant. The tear set is linear: for each pending write {none, all, every prefix, every
+ * suffix, every single hole} in sectors with all the other pending things {lost, kept}; for pending metadata {lost,
+ * kept}; writes with few sectors every subset. sim_crash() makes the world that a restart would find: no io, nothing
+ * pending. Image numbers are stable for one instant.
+ */
+uint64_t sim_images(const struct sim *sim);
+struct sim *sim_crash(const struct sim *sim, uint64_t image, uint64_t seed);
+/* A random image instead: each pending sector old, new or (of the last write only) garbage; metadata likewise. */
+struct sim *sim_crash_random(const struct sim *sim, uint64_t seed);
+
+/* Fault injection: the nth event from now (1 = next) of the given kind fails with err; forever repeats it. */
+enum sim_fault { SIM_FAULT_ANY, SIM_FAULT_READ, SIM_FAULT_WRITE, SIM_FAULT_SYNC, SIM_FAULT_NAME };
+void sim_fail(struct sim *sim, enum sim_fault kind, uint64_t nth, enum err err, bool forever);
+/* Flips a bit of the durable bytes of a closed or open file, e.g. "journal/0/00000000". ERR_NOT_FOUND. */
+enum err sim_flip(struct sim *sim, const char *path, uint64_t bit);
+enum err sim_file_bytes(struct sim *sim, const char *path, uint64_t *bytes);
+/* Lists the paths of all files. */
+void sim_list(struct sim *sim, void (*visit)(void *context, const char *path), void *context);
+void sim_advance(struct sim *sim, uint64_t ns);
+/* Frees a world and every io, file and directory handle that code under test still holds (after a simulated kill). */
+void sim_abandon(struct sim *sim);
+
+#endif
