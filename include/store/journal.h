@@ -1,0 +1,116 @@
+/*
+ * The journal of one shard: append-only, makes a request durable before it is answered. Frames are addressed by LSN,
+ * their byte position in the shard's infinite log; the log lives in a set of recycled files of fixed size that were
+ * written with zeros once (src/store/FORMAT.md, "Journal").
+ *
+ *   journal_open()      locks nothing, reads the files' headers, believes nothing yet
+ *   journal_replay()    walks from the sealed LSN to the tail, hands every BATCH frame to the visitor
+ *   journal_start()     writes the GENERATION frame; from here on the journal takes frames
+ *   journal_append() ...
+ *   journal_release()   what is below the sealed LSN may be recycled
+ *   journal_close()     after everything in flight has landed (journal_idle())
+ *
+ * Frames become durable in LSN order: done callbacks run in the order of the appends. After a failed write every
+ * pending and later frame fails with ERR_READ_ONLY until the process is restarted.
+ */
+#ifndef STORE_JOURNAL_H
+#define STORE_JOURNAL_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct io;
+struct io_dir;
+struct metrics;
+struct journal;
+
+enum {
+    JOURNAL_FRAME_HEADER_BYTES = 64,
+    JOURNAL_SMALL_BYTES = 64 * 1024, /* bodies up to this are copied into the commit buffer */
+};
+
+struct journal_config {
+    uint16_t shard;
+    uint64_t file_bytes;      /* multiple of 4096; default 64 MiB */
+    uint64_t cap_bytes;       /* files beyond this are never made; default 1 GiB */
+    uint64_t body_bytes_max;  /* largest body that will be appended */
+    unsigned writes_in_flight_max; /* 1..4, default 2 */
+    struct metrics *metrics;  /* borrowed; may be NULL */
+};
+
+/* What ingest decided about a request; kept in the frame, never decided again at replay. */
+struct journal_batch {
+    uint64_t arrival_ns;   /* wall clock */
+    uint32_t span_count;   /* accepted spans */
+    uint32_t plain_bytes;  /* body bytes after decompression */
+    uint8_t codec;         /* enum journal_codec: how the stored body is compressed */
+    uint8_t content_type;  /* enum journal_content */
+};
+enum journal_codec { JOURNAL_CODEC_NONE = 0, JOURNAL_CODEC_GZIP = 1 };
+enum journal_content { JOURNAL_CONTENT_PROTOBUF = 0 };
+
+/*
+ * One append in flight, embedded in its owner. body is borrowed until done has run.
+ * A body longer than JOURNAL_SMALL_BYTES is written in place: body.ptr must lie JOURNAL_FRAME_HEADER_BYTES behind an
+ * address aligned to 4096, and the owner lends those 64 bytes and the bytes up to the next multiple of 4096 behind the
+ * body (they are overwritten). Smaller bodies may lie anywhere and are copied before journal_append() returns.
+ */
+struct journal_append {
+    void (*done)(struct journal_append *append, enum err err); /* runs from io_turn(), in LSN order */
+    struct slice body;
+    struct journal_batch batch;
+    uint64_t lsn_end; /* set by journal_append(): the commit position; durable LSN >= lsn_end once done */
+    struct journal_append *next; /* private */
+    bool in_place;               /* private */
+};
+
+enum err journal_open(struct io *io, struct io_dir *dir, const struct journal_config *config, struct journal **out);
+
+struct journal_report {
+    uint64_t frames, batches, spans;
+    uint64_t lsn_tail;          /* where writing goes on */
+    uint64_t missing_bytes;     /* 0: clean. Otherwise a damaged middle: bytes between the bad frame and later evidence */
+    uint64_t damaged_at_lsn;    /* valid when missing_bytes > 0 */
+};
+typedef enum err journal_visit_fn(void *context, const struct journal_batch *batch, struct slice body,
+                                  uint64_t lsn, uint64_t lsn_end);
+/*
+ * Walks frames from sealed_lsn. visit may fail, which ends the walk with its error. progress (may be NULL) is told
+ * bytes done now and then. With accept_damage false, a damaged middle ends in ERR_CORRUPT with the report filled in;
+ * with true the frames after it are visited too.
+ */
+enum err journal_replay(struct journal *journal, uint64_t sealed_lsn, bool accept_damage, journal_visit_fn *visit,
+                        void *context, struct journal_report *report);
+/* Durable GENERATION frame at the tail; spare files made as needed. */
+enum err journal_start(struct journal *journal);
+
+/*
+ * Queues one frame; it goes out with the next journal_flush() (natural batching: while writes_in_flight_max writes
+ * are out, frames gather). ERR_FULL: the cap is reached, nothing was queued; ERR_READ_ONLY after a failure.
+ */
+enum err journal_append(struct journal *journal, struct journal_append *append);
+/* Submits what may go out now. Called once per turn of the shard after all appends. */
+void journal_flush(struct journal *journal);
+
+uint64_t journal_durable_lsn(const struct journal *journal);
+uint64_t journal_end_lsn(const struct journal *journal); /* position of the next frame */
+bool journal_read_only(const struct journal *journal);
+bool journal_idle(const struct journal *journal);
+/* Bytes between the sealed LSN and the end, and the cap: admission answers 503 at 80 %. */
+uint64_t journal_pinned_bytes(const struct journal *journal);
+
+/* Everything below is in durable blocks: files wholly below it are recycled. Never moves back. */
+void journal_release(struct journal *journal, uint64_t sealed_lsn);
+/*
+ * True when the next file should be prepared (zero-written) by a background thread: it calls
+ * journal_prepare_file() with its own io; the shard then adopts the file. Thread-safe hand-over inside.
+ */
+bool journal_wants_file(const struct journal *journal);
+enum err journal_prepare_file(struct journal *journal, struct io *background);
+
+void journal_close(struct journal *journal);
+
+#endif
