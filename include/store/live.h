@@ -1,0 +1,184 @@
+/*
+ * A live block holds a shard's newest spans as rows: append-only, one writer (the shard), many readers without locks.
+ * Rows are 128 bytes; attributes, names and other strings are interned once per block as their whole encoded
+ * KeyValue bytes ("pairs"), and a row keeps a 4-byte pair id per attribute. A hit in the pair table is one memcmp
+ * against the attribute of the previous span of the same name, and proves that the bytes were validated before.
+ *
+ *   live_append_begin() -> otlp_decode(..., live_sink(), live) -> live_append_end() or live_append_undo()
+ *   live_publish()      after the journal frame is durable: readers see the rows
+ *   live_full()         asked after each request; the shard then closes the block: it becomes immutable
+ *
+ * Readers take live_published() first and touch nothing beyond the counts it returns.
+ */
+#ifndef STORE_LIVE_H
+#define STORE_LIVE_H
+
+#include "base/err.h"
+#include "model/otlp.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    LIVE_ROWS_CLOSE = 65536,              /* closed at the request that reaches this many rows */
+    LIVE_ROWS_MAX = LIVE_ROWS_CLOSE + OTLP_SPANS_MAX,
+    LIVE_ARENA_CLOSE = 24 << 20,
+    LIVE_ARENA_MAX = 128 << 20,
+    LIVE_PAIRS_CLOSE = 1 << 20,
+    LIVE_PAIRS_MAX = 4 << 20,
+    LIVE_SLOTS_MAX = 16 << 20,
+    LIVE_CHILDREN_MAX = 4 << 20,          /* events, and links */
+    LIVE_COLUMNS_MAX = 2048,              /* further keys go to VALUE_RAW columns */
+    LIVE_SHAPES_MAX = 65536,
+    LIVE_ENVELOPES_MAX = 65536,           /* resources, and scopes */
+};
+
+/* Columns with a fixed number; attribute columns follow from COLUMN_FIXED_COUNT on. */
+enum live_column_fixed {
+    COLUMN_NAME = 0,
+    COLUMN_TRACE_STATE,
+    COLUMN_STATUS_MESSAGE,
+    COLUMN_EVENT_NAME,
+    COLUMN_LINK_STATE,
+    COLUMN_RAW_SPAN, /* attributes beyond LIVE_COLUMNS_MAX, by level */
+    COLUMN_RAW_EVENT,
+    COLUMN_RAW_LINK,
+    COLUMN_FIXED_COUNT
+};
+
+/* Pair id 0 is the empty string in every fixed column. */
+struct live_pair {
+    uint32_t offset;  /* of the encoded bytes in the arena */
+    uint32_t len;
+    uint32_t hash;
+    uint32_t column;
+    uint64_t value;   /* BOOL INT DOUBLE: bits; others: offset of the value in the arena << 32 | length */
+    uint32_t last_row; /* of a name: the newest row with it, for prediction (writer only) */
+    uint32_t reserved;
+};
+
+struct live_column {
+    uint8_t level; /* enum attribute_level */
+    uint8_t type;  /* enum value_type */
+    uint16_t reserved;
+    uint32_t key_offset, key_len; /* in the arena */
+    uint32_t pairs_count;         /* distinct values (writer only) */
+};
+
+/* A list of columns in the order of the attributes. Shape 0 is empty. */
+struct live_shape {
+    uint32_t first, count; /* in shape_columns */
+    uint32_t hash;
+};
+
+enum live_row_bits { ROW_PARENT_PRESENT = 1, ROW_STATUS_PRESENT = 2 };
+enum live_link_bits { LINK_TRACE_PRESENT = 1, LINK_SPAN_PRESENT = 2 };
+
+struct live_row {
+    struct trace_id trace_id;
+    struct span_id span_id;
+    struct span_id parent_span_id;
+    uint64_t start_ns, end_ns;
+    uint32_t resource, scope; /* index of the envelope */
+    uint32_t name, trace_state, status_message; /* pair ids */
+    int32_t kind, status_code;
+    uint32_t flags;
+    uint32_t dropped_attributes_count, dropped_events_count, dropped_links_count;
+    uint32_t bits;
+    uint32_t slots_first; /* attributes */
+    uint32_t shape;
+    uint16_t slots_count, events_count, links_count, reserved;
+    uint32_t events_first, links_first;
+};
+static_assert(sizeof(struct live_row) == 120, "a row is one and a bit cache lines");
+
+struct live_event {
+    uint64_t time_ns;
+    uint32_t name;
+    uint32_t dropped_attributes_count;
+    uint32_t slots_first, slots_count;
+    uint32_t shape, reserved;
+};
+
+struct live_link {
+    struct trace_id trace_id;
+    struct span_id span_id;
+    uint32_t trace_state, flags;
+    uint32_t dropped_attributes_count;
+    uint32_t bits;
+    uint32_t slots_first, slots_count;
+    uint32_t shape, reserved;
+};
+
+/* A Resource or Scope as sent, with its schema_url, in the arena. */
+struct live_envelope {
+    uint32_t offset, len;         /* message bytes */
+    uint32_t schema_offset, schema_len;
+    uint32_t present;
+    uint32_t hash;
+    uint32_t service_offset, service_len; /* resources: service.name as string, in the arena; else 0, 0 */
+};
+
+/* How far a reader may look. */
+struct live_counts {
+    uint32_t rows, slots, pairs, columns, events, links, resources, scopes, shapes, shape_columns;
+    uint64_t arena;
+};
+
+/*
+ * Arrays never move. Writer-only state (hash tables, undo mark) lives behind `writer`.
+ */
+struct live_writer;
+struct live_block {
+    uint16_t shard;
+    uint64_t seq;                   /* block id is (instance, shard, seq) */
+    uint64_t lsn_first, lsn_end;    /* interval of the journal that the rows came from */
+    uint64_t arrival_min_ns, arrival_max_ns;
+    const struct live_row *rows;
+    const uint32_t *slots;
+    const struct live_pair *pairs;
+    const struct live_column *columns;
+    const struct live_event *events;
+    const struct live_link *links;
+    const struct live_envelope *resources;
+    const struct live_envelope *scopes;
+    const struct live_shape *shapes;
+    const uint32_t *shape_columns;
+    const uint8_t *arena;
+    struct live_counts counts;      /* writer's; readers use live_published() */
+    struct live_writer *writer;
+    _Atomic uint32_t publish_seq;   /* odd while published changes */
+    struct live_counts published;
+};
+
+/* Reserves address space once (about 1 GiB, touched as used); reset between uses by live_reset(). */
+enum err live_open(uint16_t shard, struct live_block **out);
+void live_close(struct live_block *live);
+/* Makes it an empty block again; gives pages of unusually large blocks back. No reader may hold it. */
+void live_reset(struct live_block *live, uint64_t seq, uint64_t lsn_first);
+
+/* Rows of one request. The sink's context is the live_block. ERR_FULL from the sink: the block has no room left (undo, close, try the next). */
+void live_append_begin(struct live_block *live);
+const struct otlp_sink *live_sink(void);
+/* Makes the rows part of the block (still unpublished); returns the counts to publish later. */
+struct live_counts live_append_end(struct live_block *live, uint64_t lsn_end, uint64_t arrival_ns);
+void live_append_undo(struct live_block *live);
+/* Attributes, events and links cut to limits since the last call (spans concerned). */
+uint32_t live_take_cut(struct live_block *live);
+
+bool live_full(const struct live_block *live);
+void live_publish(struct live_block *live, const struct live_counts *counts);
+struct live_counts live_published(const struct live_block *live);
+
+/* Access for readers and the encoder. */
+static inline struct slice live_bytes(const struct live_block *live, uint32_t offset, uint32_t len)
+{
+    return slice_of(live->arena + offset, len);
+}
+struct slice live_pair_bytes(const struct live_block *live, uint32_t pair); /* the value of a string-like pair */
+struct attribute live_attribute(const struct live_block *live, uint32_t pair);
+/* Writes the row as an OTLP Span message; returns its length, or 0 if capacity is too small (then *needed is set). */
+size_t live_span_encode(const struct live_block *live, uint32_t row, uint8_t *buf, size_t capacity, size_t *needed);
+
+#endif
