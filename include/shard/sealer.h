@@ -1,0 +1,44 @@
+/*
+ * The sealer pool: background threads that encode closed live blocks and append them to segments. At most one job per
+ * shard at a time, in LSN order. In the simulation there is no thread: sealer_step() runs one job inline.
+ */
+#ifndef SHARD_SEALER_H
+#define SHARD_SEALER_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct catalog;
+struct io;
+struct live_block;
+struct metrics;
+struct sealer;
+
+struct sealer_config {
+    struct catalog *catalog;
+    unsigned threads;         /* 0: none, driven by sealer_step() with `io` */
+    struct io *io;            /* only with threads 0; borrowed */
+    struct metrics *metrics;  /* the pool's own set; written under its lock */
+};
+
+/* One closed live block on its way; embedded in the shard's bookkeeping. */
+struct seal_job {
+    struct live_block *live;
+    uint16_t shard;
+    bool close_segment;                     /* also write the segment's footer afterwards */
+    void (*done)(struct seal_job *job, enum err err); /* on the pool's thread: hand over to the shard by its mailbox */
+    void *context;
+    /* Other background work of a shard in the same queue: when live is NULL, run is called instead. */
+    enum err (*run)(struct seal_job *job, struct io *io);
+    struct seal_job *next; /* private */
+};
+
+enum err sealer_open(const struct sealer_config *config, struct sealer **out);
+/* Waits for running jobs; queued ones are done with ERR_CLOSING. */
+void sealer_close(struct sealer *sealer);
+void sealer_submit(struct sealer *sealer, struct seal_job *job); /* any thread; jobs of one shard run in this order */
+bool sealer_step(struct sealer *sealer); /* threads 0: runs one job; false when there is none */
+
+#endif
