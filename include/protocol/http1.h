@@ -91,26 +91,25 @@ struct http1_event {
 struct http1 {
     struct http1_request request; /* read only, see above */
 
-    uint8_t *head_buf; /* borrowed from the caller, NULL between requests when it was taken back */
-    size_t head_len;   /* bytes of the head collected */
-    size_t line_len;   /* bytes in the current line, without CR LF */
-    size_t target_end; /* bytes of the request line with CRLF, 0 until it is complete */
-    unsigned fields_count;
-    unsigned phase; /* enum phase in http1.c */
-    bool after_cr;
+    unsigned phase;             /* enum http1_phase in http1_private.h */
+    uint8_t *head_buf;          /* borrowed from the caller, NULL between requests when it was taken back */
+    size_t head_len;            /* bytes of the head collected */
+    size_t request_line_len;    /* with CR LF; 0 until it is complete */
+    size_t field_start;         /* where the current line of the head begins */
+    unsigned fields_count;      /* complete field lines */
+    struct slice authority;     /* of an absolute-form target, ptr NULL otherwise */
+    uint64_t owed;              /* bytes left of the body or of the current chunk */
+    unsigned chunk_digits;      /* of the size on the current chunk line */
+    unsigned chunk_ext_len;     /* bytes of extensions on the current chunk line */
+    unsigned chunk_exts_len;    /* and in the body so far */
+    unsigned trailers_len;      /* bytes of the trailer section so far */
+    unsigned trailers_count;    /* its fields so far */
+    unsigned trailer_name_len;  /* of the name under way */
+    uint8_t trailer_name[24];   /* its first bytes in lower case; no forbidden name is longer */
+    struct http1_event refusal; /* what HTTP1_REFUSED tells, for ever */
 
-    uint64_t owed; /* of the body, or of the current chunk */
-    unsigned chunk_digits;
-    unsigned chunk_ext_len;
-    unsigned chunk_exts_len;
-    unsigned trailers_len;
-    unsigned trailers_count;
-    unsigned name_len;
-    uint8_t name[24]; /* the trailer name under way, lower case; longer names are not forbidden ones */
-
-    struct http1_event refusal;                     /* given again for ever once refused */
-    alignas(max_align_t) uint8_t llhttp_state[128]; /* llhttp_t; checked in http1.c */
-    bool llhttp_head_done;
+    alignas(8) uint8_t llhttp_state[128]; /* an llhttp_t; its size is checked in http1_llhttp.c */
+    bool llhttp_head_done;                /* what llhttp has reported of this request */
     bool llhttp_message_done;
     uint64_t llhttp_chunk_len;
 };
