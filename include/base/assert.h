@@ -14,7 +14,8 @@
 _Noreturn void assert_failed(const char *condition, const char *file, int line);
 
 #undef assert
-#define assert(condition) (__builtin_expect(!(condition), 0) ? assert_failed(#condition, __FILE__, __LINE__) : (void)0)
+#define assert(condition)                                                                                    \
+    (__builtin_expect(!(condition), 0) ? assert_failed(#condition, __FILE__, __LINE__) : (void)0)
 #ifdef SPANMILL_VERIFY
 #define verify(condition) assert(condition)
 #else

@@ -9,25 +9,25 @@
 
 /*  name                text                                      HTTP  google.rpc.Code */
 #define ERR_TABLE(X)                                                                                         \
-    X(OK, "ok",                                      200, 0)                                   \
-    X(ERR_MALFORMED, "malformed input",                         400, 3)                                   \
-    X(ERR_TOO_LARGE, "larger than a limit",                     413, 8)                                   \
-    X(ERR_UNSUPPORTED, "not supported",                           415, 12)                                  \
-    X(ERR_NOT_FOUND, "not found",                               404, 5)                                   \
-    X(ERR_FULL, "no room at the moment",                   503, 14)                                  \
-    X(ERR_BUSY, "held by somebody else",                   503, 14)                                  \
-    X(ERR_READ_ONLY, "not accepting data until restart",        503, 14)                                  \
-    X(ERR_CLOSING, "shutting down",                           503, 14)                                  \
-    X(ERR_CANCELLED, "cancelled",                               503, 1)                                   \
-    X(ERR_DEADLINE, "took too long",                           504, 4)                                   \
-    X(ERR_CORRUPT, "stored bytes failed their check",         503, 15)                                  \
-    X(ERR_VERSION, "written by a newer version",              503, 9)                                   \
-    X(ERR_IO, "input/output error",                      503, 14)                                  \
-    X(ERR_NO_SPACE, "no space on the device",                  503, 14)                                  \
-    X(ERR_NO_MEMORY, "out of memory",                           503, 14)                                  \
-    X(ERR_EXISTS, "exists already",                          503, 6)                                   \
-    X(ERR_DENIED, "permission denied",                       503, 7)                                   \
-    X(ERR_PEER_GONE, "peer has gone",                           503, 14)
+    X(OK, "ok", 200, 0)                                                                                      \
+    X(ERR_MALFORMED, "malformed input", 400, 3)                                                              \
+    X(ERR_TOO_LARGE, "larger than a limit", 413, 8)                                                          \
+    X(ERR_UNSUPPORTED, "not supported", 415, 12)                                                             \
+    X(ERR_NOT_FOUND, "not found", 404, 5)                                                                    \
+    X(ERR_FULL, "no room at the moment", 503, 14)                                                            \
+    X(ERR_BUSY, "held by somebody else", 503, 14)                                                            \
+    X(ERR_READ_ONLY, "not accepting data until restart", 503, 14)                                            \
+    X(ERR_CLOSING, "shutting down", 503, 14)                                                                 \
+    X(ERR_CANCELLED, "cancelled", 503, 1)                                                                    \
+    X(ERR_DEADLINE, "took too long", 504, 4)                                                                 \
+    X(ERR_CORRUPT, "stored bytes failed their check", 503, 15)                                               \
+    X(ERR_VERSION, "written by a newer version", 503, 9)                                                     \
+    X(ERR_IO, "input/output error", 503, 14)                                                                 \
+    X(ERR_NO_SPACE, "no space on the device", 503, 14)                                                       \
+    X(ERR_NO_MEMORY, "out of memory", 503, 14)                                                               \
+    X(ERR_EXISTS, "exists already", 503, 6)                                                                  \
+    X(ERR_DENIED, "permission denied", 503, 7)                                                               \
+    X(ERR_PEER_GONE, "peer has gone", 503, 14)
 
 enum err {
 #define X(name, text, http, rpc) name,

@@ -1,6 +1,6 @@
 /*
- * Hashes. hash64() with seed 0 (XXH64) reaches the disk and never changes; hash_fast() (XXH3) is for tables in
- * memory and takes a random seed, so that a client cannot choose collisions.
+ * Hashes. hash64() with seed 0 (XXH64) reaches the disk and never changes; hash_fast() (XXH3) is for tables
+ * in memory and takes a random seed, so that a client cannot choose collisions.
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H

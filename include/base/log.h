@@ -1,6 +1,6 @@
 /*
- * One line per event on standard error: time, level, room, message, key=value pairs (logfmt). Values are escaped,
- * so hostile bytes cannot forge a line. Never log span data. Thread safe; a line is one write(2).
+ * One line per event on standard error: time, level, room, message, key=value pairs (logfmt). Values are
+ * escaped, so hostile bytes cannot forge a line. Never log span data. Thread safe; a line is one write(2).
  *
  *   log_info("journal", "opened", "files=%u lsn=%" PRIu64, files, lsn);
  */
@@ -10,8 +10,8 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 void log_set_level(enum log_level lowest);
-__attribute__((format(printf, 4, 5))) void log_line(enum log_level level, const char *room, const char *message,
-                                                    const char *format, ...);
+__attribute__((format(printf, 4, 5))) void log_line(enum log_level level, const char *room,
+                                                    const char *message, const char *format, ...);
 
 #define log_debug(room, message, ...) log_line(LOG_DEBUG, room, message, __VA_ARGS__)
 #define log_info(room, message, ...)  log_line(LOG_INFO, room, message, __VA_ARGS__)

@@ -1,7 +1,8 @@
 /*
- * Metrics: counters and gauges that one thread writes and any thread reads, without locks. The list stands once,
- * in METRIC_TABLE; names follow the Prometheus and OpenTelemetry conventions and carry their unit. Each shard and each pool
- * thread owns one struct metrics; /metrics prints a line per set with a label (shard="0").
+ * Metrics: counters and gauges that one thread writes and any thread reads, without locks. The list stands
+ * once, in METRIC_TABLE; names follow the Prometheus and OpenTelemetry conventions and carry their unit. Each
+ * shard and each pool thread owns one struct metrics; /metrics prints a line per set with a label
+ * (shard="0").
  */
 #ifndef BASE_METRIC_H
 #define BASE_METRIC_H

@@ -1,5 +1,6 @@
 /*
- * The words of the field, as OTLP spells them (opentelemetry/proto/trace/v1/trace.proto, common/v1/common.proto).
+ * The words of the field, as OTLP spells them (opentelemetry/proto/trace/v1/trace.proto,
+ * common/v1/common.proto).
  */
 #ifndef MODEL_TRACE_H
 #define MODEL_TRACE_H
@@ -36,7 +37,14 @@ enum span_kind { KIND_UNSPECIFIED, KIND_INTERNAL, KIND_SERVER, KIND_CLIENT, KIND
 enum status_code { STATUS_UNSET, STATUS_OK, STATUS_ERROR };
 
 /* Where an attribute stands. Numbers reach the disk. */
-enum attribute_level { LEVEL_RESOURCE = 0, LEVEL_SCOPE = 1, LEVEL_SPAN = 2, LEVEL_EVENT = 3, LEVEL_LINK = 4, LEVEL_COUNT };
+enum attribute_level {
+    LEVEL_RESOURCE = 0,
+    LEVEL_SCOPE = 1,
+    LEVEL_SPAN = 2,
+    LEVEL_EVENT = 3,
+    LEVEL_LINK = 4,
+    LEVEL_COUNT
+};
 
 /* The type of an AnyValue. Numbers reach the disk. */
 enum value_type {
@@ -49,7 +57,7 @@ enum value_type {
     VALUE_ARRAY = 6,  /* bytes of the ArrayValue message */
     VALUE_KVLIST = 7, /* bytes of the KeyValueList message */
     VALUE_BYTES = 8,
-    VALUE_RAW = 9,    /* a whole KeyValue message; only in blocks with too many distinct keys */
+    VALUE_RAW = 9, /* a whole KeyValue message; only in blocks with too many distinct keys */
     VALUE_TYPE_COUNT
 };
 

@@ -1,6 +1,6 @@
 /*
- * A block: up to some 160 Ki spans of one shard, sorted by trace, encoded as typed columns (src/store/FORMAT.md,
- * "Block"). Self-contained, checksummed, immutable. This header is both sides of it:
+ * A block: up to some 160 Ki spans of one shard, sorted by trace, encoded as typed columns
+ * (src/store/FORMAT.md, "Block"). Self-contained, checksummed, immutable. This header is both sides of it:
  *
  *   block_encoder   closed live block -> bytes, summary, hashes for the filters   (encoder pool)
  *   block_reader    bytes (through a source) -> trace lookup, columns, spans      (query workers, recovery)
@@ -29,7 +29,8 @@ struct block_summary {
     uint32_t header_crc;  /* repeated in the segment's footer */
 };
 
-/* ---- writing -------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------------------
+ */
 
 struct block_encoder; /* scratch of one encoder thread, grows to the largest block seen */
 enum err block_encoder_open(struct block_encoder **out);
@@ -45,9 +46,11 @@ struct block_encoded {
     size_t token_hashes_count;
 };
 /* live must be closed and wholly published. Pure computation. */
-enum err block_encode(struct block_encoder *encoder, const struct live_block *live, struct block_encoded *out);
+enum err block_encode(struct block_encoder *encoder, const struct live_block *live,
+                      struct block_encoded *out);
 
-/* ---- reading -------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------
+ */
 
 /* Where a block's bytes come from; offsets relative to the block. Must read exactly len bytes or fail. */
 struct block_source {
@@ -55,12 +58,14 @@ struct block_source {
     void *context;
 };
 
-/* Reads only header and section table. Checks header CRC and that expected (may be NULL) has the same identity. */
+/* Reads only header and section table. Checks header CRC and that expected (may be NULL) has the same
+ * identity. */
 struct block_reader;
 enum err block_open(const struct block_source *source, struct block_reader **out);
 void block_close(struct block_reader *reader);
 const struct block_summary *block_summary(const struct block_reader *reader);
-/* Recovery: reads a summary from the first 4096 bytes at a block boundary. ERR_CORRUPT: no valid header there. */
+/* Recovery: reads a summary from the first 4096 bytes at a block boundary. ERR_CORRUPT: no valid header
+ * there. */
 enum err block_peek(const uint8_t header[4096], struct block_summary *out);
 /* Recovery: every section's CRC and every column decoded once. */
 enum err block_check(struct block_reader *reader);
@@ -68,7 +73,8 @@ enum err block_check(struct block_reader *reader);
 size_t block_memory(const struct block_reader *reader);
 
 /* Rows of one trace: [*first, *first + *count) ; ERR_NOT_FOUND. */
-enum err block_find_trace(struct block_reader *reader, const struct trace_id *id, uint32_t *first, uint32_t *count);
+enum err block_find_trace(struct block_reader *reader, const struct trace_id *id, uint32_t *first,
+                          uint32_t *count);
 /* The trace that a row belongs to. */
 enum err block_trace_of_row(struct block_reader *reader, uint32_t row, struct trace_id *out);
 
@@ -77,21 +83,22 @@ uint32_t block_pages(const struct block_reader *reader);
 
 /* Fixed per-row integer columns, decoded page by page into caller memory. */
 enum block_field {
-    FIELD_START,       /* ns */
-    FIELD_DURATION,    /* end - start as two's complement */
-    FIELD_RESOURCE,    /* index for block_resource() */
+    FIELD_START,    /* ns */
+    FIELD_DURATION, /* end - start as two's complement */
+    FIELD_RESOURCE, /* index for block_resource() */
     FIELD_SCOPE,
-    FIELD_NAME,        /* index into the dictionary of column COLUMN_NAME */
+    FIELD_NAME, /* index into the dictionary of column COLUMN_NAME */
     FIELD_KIND,
     FIELD_STATUS_CODE,
-    FIELD_IS_ROOT,     /* 1 when there is no parent span id */
+    FIELD_IS_ROOT, /* 1 when there is no parent span id */
     FIELD_COUNT
 };
 /* Writes one value per row of the page (page rows: BLOCK_PAGE_ROWS, fewer in the last); *count rows. */
-enum err block_page_field(struct block_reader *reader, uint32_t page, enum block_field field, uint64_t *values,
-                          uint32_t *count);
+enum err block_page_field(struct block_reader *reader, uint32_t page, enum block_field field,
+                          uint64_t *values, uint32_t *count);
 /* Smallest and largest value of a field in a page without decoding it (zone map); false when not kept. */
-bool block_page_zone(struct block_reader *reader, uint32_t page, enum block_field field, uint64_t *min, uint64_t *max);
+bool block_page_zone(struct block_reader *reader, uint32_t page, enum block_field field, uint64_t *min,
+                     uint64_t *max);
 
 struct envelope {
     struct slice message; /* Resource or InstrumentationScope bytes as sent */
@@ -101,7 +108,8 @@ struct envelope {
 };
 uint32_t block_resources(const struct block_reader *reader);
 uint32_t block_scopes(const struct block_reader *reader);
-enum err block_resource(struct block_reader *reader, uint32_t index, struct envelope *out); /* borrowed from the reader */
+enum err block_resource(struct block_reader *reader, uint32_t index,
+                        struct envelope *out); /* borrowed from the reader */
 enum err block_scope(struct block_reader *reader, uint32_t index, struct envelope *out);
 
 /* Attribute columns. Column numbers are the block's own; 0..COLUMN_FIXED_COUNT-1 as in live.h. */
@@ -115,10 +123,12 @@ struct block_column {
 uint32_t block_columns(const struct block_reader *reader);
 enum err block_column(struct block_reader *reader, uint32_t column, struct block_column *out);
 /* Dictionary entry: bytes for string-like types, bits for BOOL INT DOUBLE. Borrowed from the reader. */
-enum err block_dictionary_value(struct block_reader *reader, uint32_t column, uint32_t id, struct attribute *out);
+enum err block_dictionary_value(struct block_reader *reader, uint32_t column, uint32_t id,
+                                struct attribute *out);
 /*
- * Visits each value of a column in one page together with its row (span, event and link level alike: the row of the
- * owning span). Values of dictionary columns come with their id only (attribute is NULL). visit returns false to stop.
+ * Visits each value of a column in one page together with its row (span, event and link level alike: the row
+ * of the owning span). Values of dictionary columns come with their id only (attribute is NULL). visit
+ * returns false to stop.
  */
 typedef bool block_visit_fn(void *context, uint32_t row, uint32_t id, const struct attribute *attribute);
 enum err block_page_values(struct block_reader *reader, uint32_t page, uint32_t column, block_visit_fn *visit,
@@ -135,8 +145,10 @@ enum err block_operation(struct block_reader *reader, uint32_t index, struct blo
 /*
  * Rows as OTLP Span messages. emit gets the message bytes (borrowed for the call), resource and scope index.
  */
-typedef enum err block_emit_fn(void *context, uint32_t row, uint32_t resource, uint32_t scope, struct slice span);
-enum err block_spans(struct block_reader *reader, uint32_t first, uint32_t count, block_emit_fn *emit, void *context);
+typedef enum err block_emit_fn(void *context, uint32_t row, uint32_t resource, uint32_t scope,
+                               struct slice span);
+enum err block_spans(struct block_reader *reader, uint32_t first, uint32_t count, block_emit_fn *emit,
+                     void *context);
 
 /* Every trace hash and token hash again, for filters of a segment that was not closed (recovery). */
 enum err block_hashes(struct block_reader *reader, bool (*visit)(void *context, bool is_trace, uint64_t hash),

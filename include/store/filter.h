@@ -1,7 +1,8 @@
 /*
- * Split-block Bloom filters: cells of 32 bytes, eight bits set per key in one cell (as in the Parquet format). A
- * filter of a block can be folded to half its cells without error, and the filters of a segment's blocks are stored
- * interleaved: all blocks' cells for one hash lie side by side, so one small read answers for all blocks.
+ * Split-block Bloom filters: cells of 32 bytes, eight bits set per key in one cell (as in the Parquet
+ * format). A filter of a block can be folded to half its cells without error, and the filters of a segment's
+ * blocks are stored interleaved: all blocks' cells for one hash lie side by side, so one small read answers
+ * for all blocks.
  */
 #ifndef STORE_FILTER_H
 #define STORE_FILTER_H
@@ -27,7 +28,8 @@ bool filter_may_contain(const struct filter *filter, uint64_t hash);
 void filter_build(struct filter *filter, const uint64_t *hashes, size_t count);
 /* Halves the filter in place; the result equals one built at that size. */
 void filter_fold(struct filter *filter);
-/* Index of the cell of a hash in a filter of that many cells, and whether one cell (32 bytes) may contain it. */
+/* Index of the cell of a hash in a filter of that many cells, and whether one cell (32 bytes) may contain it.
+ */
 uint32_t filter_cell_index(uint32_t cells, uint64_t hash);
 bool filter_cell_may_contain(const uint8_t cell[FILTER_CELL_BYTES], uint64_t hash);
 

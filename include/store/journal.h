@@ -1,7 +1,7 @@
 /*
- * The journal of one shard: append-only, makes a request durable before it is answered. Frames are addressed by LSN,
- * their byte position in the shard's infinite log; the log lives in a set of recycled files of fixed size that were
- * written with zeros once (src/store/FORMAT.md, "Journal").
+ * The journal of one shard: append-only, makes a request durable before it is answered. Frames are addressed
+ * by LSN, their byte position in the shard's infinite log; the log lives in a set of recycled files of fixed
+ * size that were written with zeros once (src/store/FORMAT.md, "Journal").
  *
  *   journal_open()      locks nothing, reads the files' headers, believes nothing yet
  *   journal_replay()    walks from the sealed LSN to the tail, hands every BATCH frame to the visitor
@@ -10,8 +10,8 @@
  *   journal_release()   what is below the sealed LSN may be recycled
  *   journal_close()     after everything in flight has landed (journal_idle())
  *
- * Frames become durable in LSN order: done callbacks run in the order of the appends. After a failed write every
- * pending and later frame fails with ERR_READ_ONLY until the process is restarted.
+ * Frames become durable in LSN order: done callbacks run in the order of the appends. After a failed write
+ * every pending and later frame fails with ERR_READ_ONLY until the process is restarted.
  */
 #ifndef STORE_JOURNAL_H
 #define STORE_JOURNAL_H
@@ -34,29 +34,30 @@ enum {
 
 struct journal_config {
     uint16_t shard;
-    uint64_t file_bytes;      /* multiple of 4096; default 64 MiB */
-    uint64_t cap_bytes;       /* files beyond this are never made; default 1 GiB */
-    uint64_t body_bytes_max;  /* largest body that will be appended */
+    uint64_t file_bytes;           /* multiple of 4096; default 64 MiB */
+    uint64_t cap_bytes;            /* files beyond this are never made; default 1 GiB */
+    uint64_t body_bytes_max;       /* largest body that will be appended */
     unsigned writes_in_flight_max; /* 1..4, default 2 */
-    struct metrics *metrics;  /* borrowed; may be NULL */
+    struct metrics *metrics;       /* borrowed; may be NULL */
 };
 
 /* What ingest decided about a request; kept in the frame, never decided again at replay. */
 struct journal_batch {
-    uint64_t arrival_ns;   /* wall clock */
-    uint32_t span_count;   /* accepted spans */
-    uint32_t plain_bytes;  /* body bytes after decompression */
-    uint8_t codec;         /* enum journal_codec: how the stored body is compressed */
-    uint8_t content_type;  /* enum journal_content */
+    uint64_t arrival_ns;  /* wall clock */
+    uint32_t span_count;  /* accepted spans */
+    uint32_t plain_bytes; /* body bytes after decompression */
+    uint8_t codec;        /* enum journal_codec: how the stored body is compressed */
+    uint8_t content_type; /* enum journal_content */
 };
 enum journal_codec { JOURNAL_CODEC_NONE = 0, JOURNAL_CODEC_GZIP = 1 };
 enum journal_content { JOURNAL_CONTENT_PROTOBUF = 0 };
 
 /*
  * One append in flight, embedded in its owner. body is borrowed until done has run.
- * A body longer than JOURNAL_SMALL_BYTES is written in place: body.ptr must lie JOURNAL_FRAME_HEADER_BYTES behind an
- * address aligned to 4096, and the owner lends those 64 bytes and the bytes up to the next multiple of 4096 behind the
- * body (they are overwritten). Smaller bodies may lie anywhere and are copied before journal_append() returns.
+ * A body longer than JOURNAL_SMALL_BYTES is written in place: body.ptr must lie JOURNAL_FRAME_HEADER_BYTES
+ * behind an address aligned to 4096, and the owner lends those 64 bytes and the bytes up to the next multiple
+ * of 4096 behind the body (they are overwritten). Smaller bodies may lie anywhere and are copied before
+ * journal_append() returns.
  */
 struct journal_append {
     void (*done)(struct journal_append *append, enum err err); /* runs from io_turn(), in LSN order */
@@ -67,29 +68,32 @@ struct journal_append {
     bool in_place;               /* private */
 };
 
-enum err journal_open(struct io *io, struct io_dir *dir, const struct journal_config *config, struct journal **out);
+enum err journal_open(struct io *io, struct io_dir *dir, const struct journal_config *config,
+                      struct journal **out);
 
 struct journal_report {
     uint64_t frames, batches, spans;
-    uint64_t lsn_tail;          /* where writing goes on */
-    uint64_t missing_bytes;     /* 0: clean. Otherwise a damaged middle: bytes between the bad frame and later evidence */
-    uint64_t damaged_at_lsn;    /* valid when missing_bytes > 0 */
+    uint64_t lsn_tail;       /* where writing goes on */
+    uint64_t missing_bytes;  /* 0: clean. Otherwise a damaged middle: bytes between the bad frame and later
+                                evidence */
+    uint64_t damaged_at_lsn; /* valid when missing_bytes > 0 */
 };
 typedef enum err journal_visit_fn(void *context, const struct journal_batch *batch, struct slice body,
                                   uint64_t lsn, uint64_t lsn_end);
 /*
- * Walks frames from sealed_lsn. visit may fail, which ends the walk with its error. progress (may be NULL) is told
- * bytes done now and then. With accept_damage false, a damaged middle ends in ERR_CORRUPT with the report filled in;
- * with true the frames after it are visited too.
+ * Walks frames from sealed_lsn. visit may fail, which ends the walk with its error. progress (may be NULL) is
+ * told bytes done now and then. With accept_damage false, a damaged middle ends in ERR_CORRUPT with the
+ * report filled in; with true the frames after it are visited too.
  */
-enum err journal_replay(struct journal *journal, uint64_t sealed_lsn, bool accept_damage, journal_visit_fn *visit,
-                        void *context, struct journal_report *report);
+enum err journal_replay(struct journal *journal, uint64_t sealed_lsn, bool accept_damage,
+                        journal_visit_fn *visit, void *context, struct journal_report *report);
 /* Durable GENERATION frame at the tail; spare files made as needed. */
 enum err journal_start(struct journal *journal);
 
 /*
- * Queues one frame; it goes out with the next journal_flush() (natural batching: while writes_in_flight_max writes
- * are out, frames gather). ERR_FULL: the cap is reached, nothing was queued; ERR_READ_ONLY after a failure.
+ * Queues one frame; it goes out with the next journal_flush() (natural batching: while writes_in_flight_max
+ * writes are out, frames gather). ERR_FULL: the cap is reached, nothing was queued; ERR_READ_ONLY after a
+ * failure.
  */
 enum err journal_append(struct journal *journal, struct journal_append *append);
 /* Submits what may go out now. Called once per turn of the shard after all appends. */

@@ -1,8 +1,9 @@
 /*
- * A live block holds a shard's newest spans as rows: append-only, one writer (the shard), many readers without locks.
- * Rows are 128 bytes; attributes, names and other strings are interned once per block as their whole encoded
- * KeyValue bytes ("pairs"), and a row keeps a 4-byte pair id per attribute. A hit in the pair table is one memcmp
- * against the attribute of the previous span of the same name, and proves that the bytes were validated before.
+ * A live block holds a shard's newest spans as rows: append-only, one writer (the shard), many readers
+ * without locks. Rows are 128 bytes; attributes, names and other strings are interned once per block as their
+ * whole encoded KeyValue bytes ("pairs"), and a row keeps a 4-byte pair id per attribute. A hit in the pair
+ * table is one memcmp against the attribute of the previous span of the same name, and proves that the bytes
+ * were validated before.
  *
  *   live_append_begin() -> otlp_decode(..., live_sink(), live) -> live_append_end() or live_append_undo()
  *   live_publish()      after the journal frame is durable: readers see the rows
@@ -21,17 +22,17 @@
 #include <stdint.h>
 
 enum {
-    LIVE_ROWS_CLOSE = 65536,              /* closed at the request that reaches this many rows */
+    LIVE_ROWS_CLOSE = 65536, /* closed at the request that reaches this many rows */
     LIVE_ROWS_MAX = LIVE_ROWS_CLOSE + OTLP_SPANS_MAX,
     LIVE_ARENA_CLOSE = 24 << 20,
     LIVE_ARENA_MAX = 128 << 20,
     LIVE_PAIRS_CLOSE = 1 << 20,
     LIVE_PAIRS_MAX = 4 << 20,
     LIVE_SLOTS_MAX = 16 << 20,
-    LIVE_CHILDREN_MAX = 4 << 20,          /* events, and links */
-    LIVE_COLUMNS_MAX = 2048,              /* further keys go to VALUE_RAW columns */
+    LIVE_CHILDREN_MAX = 4 << 20, /* events, and links */
+    LIVE_COLUMNS_MAX = 2048,     /* further keys go to VALUE_RAW columns */
     LIVE_SHAPES_MAX = 65536,
-    LIVE_ENVELOPES_MAX = 65536,           /* resources, and scopes */
+    LIVE_ENVELOPES_MAX = 65536, /* resources, and scopes */
 };
 
 /* Columns with a fixed number; attribute columns follow from COLUMN_FIXED_COUNT on. */
@@ -49,13 +50,13 @@ enum live_column_fixed {
 
 /* Pair id 0 is the empty string in every fixed column. */
 struct live_pair {
-    uint32_t offset;  /* of the encoded bytes in the arena */
+    uint32_t offset; /* of the encoded bytes in the arena */
     uint32_t len;
     uint32_t hash;
     uint32_t column;
-    uint64_t value;   /* BOOL INT DOUBLE: bits; others: offset of the value in the arena << 32 | length */
+    uint64_t value;    /* BOOL INT DOUBLE: bits; others: offset of the value in the arena << 32 | length */
     uint32_t last_row; /* of a name: the newest row with it, for prediction (writer only) */
-    uint32_t reserved;
+    uint32_t domain;   /* what the bytes are: a fixed column, or 16 + level for a KeyValue */
 };
 
 struct live_column {
@@ -80,7 +81,7 @@ struct live_row {
     struct span_id span_id;
     struct span_id parent_span_id;
     uint64_t start_ns, end_ns;
-    uint32_t resource, scope; /* index of the envelope */
+    uint32_t resource, scope;                   /* index of the envelope */
     uint32_t name, trace_state, status_message; /* pair ids */
     int32_t kind, status_code;
     uint32_t flags;
@@ -113,17 +114,19 @@ struct live_link {
 
 /* A Resource or Scope as sent, with its schema_url, in the arena. */
 struct live_envelope {
-    uint32_t offset, len;         /* message bytes */
+    uint32_t offset, len; /* message bytes */
     uint32_t schema_offset, schema_len;
     uint32_t present;
     uint32_t hash;
     uint32_t service_offset, service_len; /* resources: service.name as string, in the arena; else 0, 0 */
 };
 
-/* How far a reader may look. */
+/* How far the block reaches. Readers get rows, pairs, columns, resources, scopes and shapes; what those refer
+ * to is valid. */
 struct live_counts {
-    uint32_t rows, slots, pairs, columns, events, links, resources, scopes, shapes, shape_columns;
-    uint64_t arena;
+    uint32_t rows, pairs, columns, resources, scopes, shapes;
+    uint32_t slots, events, links, shape_columns; /* writer and encoder only */
+    uint32_t arena;
 };
 
 /*
@@ -132,8 +135,8 @@ struct live_counts {
 struct live_writer;
 struct live_block {
     uint16_t shard;
-    uint64_t seq;                   /* block id is (instance, shard, seq) */
-    uint64_t lsn_first, lsn_end;    /* interval of the journal that the rows came from */
+    uint64_t seq;                /* block id is (instance, shard, seq) */
+    uint64_t lsn_first, lsn_end; /* interval of the journal that the rows came from */
     uint64_t arrival_min_ns, arrival_max_ns;
     const struct live_row *rows;
     const uint32_t *slots;
@@ -146,10 +149,12 @@ struct live_block {
     const struct live_shape *shapes;
     const uint32_t *shape_columns;
     const uint8_t *arena;
-    struct live_counts counts;      /* writer's; readers use live_published() */
+    struct live_counts counts; /* writer's; readers use live_published() */
     struct live_writer *writer;
-    _Atomic uint32_t publish_seq;   /* odd while published changes */
-    struct live_counts published;
+    struct {
+        _Atomic uint32_t rows, pairs, columns, resources, scopes,
+            shapes; /* each stored with release, rows last */
+    } published;
 };
 
 /* Reserves address space once (about 1 GiB, touched as used); reset between uses by live_reset(). */
@@ -158,7 +163,8 @@ void live_close(struct live_block *live);
 /* Makes it an empty block again; gives pages of unusually large blocks back. No reader may hold it. */
 void live_reset(struct live_block *live, uint64_t seq, uint64_t lsn_first);
 
-/* Rows of one request. The sink's context is the live_block. ERR_FULL from the sink: the block has no room left (undo, close, try the next). */
+/* Rows of one request. The sink's context is the live_block. ERR_FULL from the sink: the block has no room
+ * left (undo, close, try the next). */
 void live_append_begin(struct live_block *live);
 const struct otlp_sink *live_sink(void);
 /* Makes the rows part of the block (still unpublished); returns the counts to publish later. */
@@ -176,9 +182,11 @@ static inline struct slice live_bytes(const struct live_block *live, uint32_t of
 {
     return slice_of(live->arena + offset, len);
 }
-struct slice live_pair_bytes(const struct live_block *live, uint32_t pair); /* the value of a string-like pair */
+struct slice live_pair_bytes(const struct live_block *live,
+                             uint32_t pair); /* the value of a string-like pair */
 struct attribute live_attribute(const struct live_block *live, uint32_t pair);
-/* Writes the row as an OTLP Span message; returns its length, or 0 if capacity is too small (then *needed is set). */
-size_t live_span_encode(const struct live_block *live, uint32_t row, uint8_t *buf, size_t capacity, size_t *needed);
+/* Writes the row as an OTLP Span message (no tag, no length), backwards. */
+struct wire_writer;
+void live_span_write(const struct live_block *live, uint32_t row, struct wire_writer *writer);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Three interleaved streams hide the instruction's latency of three cycles; their sums are joined by multiplying
- * with x^(8*len) modulo the polynomial, here by feeding zero bytes through a small power table. Blocks of 3 x 1 KiB.
+ * Three interleaved streams hide the instruction's latency of three cycles; their sums are joined by
+ * multiplying with x^(8*len) modulo the polynomial, here by feeding zero bytes through a small power table.
+ * Blocks of 3 x 1 KiB.
  */
 #include "base/crc32c.h"
 
@@ -41,8 +42,8 @@ static void shift_init(void)
 
 static uint32_t shift_lane(uint32_t crc)
 {
-    return shift_table[0][crc & 0xff] ^ shift_table[1][(crc >> 8) & 0xff] ^ shift_table[2][(crc >> 16) & 0xff] ^
-           shift_table[3][crc >> 24];
+    return shift_table[0][crc & 0xff] ^ shift_table[1][(crc >> 8) & 0xff] ^
+           shift_table[2][(crc >> 16) & 0xff] ^ shift_table[3][crc >> 24];
 }
 
 static uint64_t load8(const uint8_t *at)

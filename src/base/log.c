@@ -1,7 +1,7 @@
 /*
- * Formats a line into a buffer on the stack and writes it at once, so that lines of several threads never mix.
- * Control bytes in the text become '?': a log line is one line. A full or failing log never blocks the caller
- * beyond one write.
+ * Formats a line into a buffer on the stack and writes it at once, so that lines of several threads never
+ * mix. Control bytes in the text become '?': a log line is one line. A full or failing log never blocks the
+ * caller beyond one write.
  */
 #include "base/log.h"
 

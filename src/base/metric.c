@@ -24,8 +24,9 @@ __attribute__((format(printf, 2, 3))) static void print(struct text *text, const
     if (length > 0) text->len += (size_t)length;
 }
 
-static void print_one(struct text *text, enum metric_id id, const char *kind, const char *name, const char *help,
-                      const struct metrics *const *sets, size_t sets_count, const char *label)
+static void print_one(struct text *text, enum metric_id id, const char *kind, const char *name,
+                      const char *help, const struct metrics *const *sets, size_t sets_count,
+                      const char *label)
 {
     print(text, "# HELP spanmill_%s %s\n# TYPE spanmill_%s %s\n", name, help, name, kind);
     for (size_t i = 0; i < sets_count; i++)
@@ -37,8 +38,8 @@ size_t metrics_print(const struct metrics *const *sets, size_t sets_count, const
 {
     struct text text = {.buf = buf, .capacity = capacity};
 
-#define COUNTER "counter"
-#define GAUGE "gauge"
+#define COUNTER                 "counter"
+#define GAUGE                   "gauge"
 #define X(id, kind, name, help) print_one(&text, id, kind, name, help, sets, sets_count, label);
     METRIC_TABLE(X)
 #undef X
