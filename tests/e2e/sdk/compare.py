@@ -1,0 +1,106 @@
+"""Runs each SDK client with each compression and compares what it sent with what the query API gives back.
+
+Three times: right after the answer (live), after sealing, and after a restart of the server. Each time as protobuf,
+decoded by our own reader and by the published messages, and as OTLP JSON. One row per client, compression and stage;
+each trace in each form is one case.
+"""
+import os
+import struct
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import otlp
+from harness import SPANMILL, Count, Server, require_programs, scratch_directory
+
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+WORK = sys.argv[1]
+CLIENTS = [("python", "none"), ("python", "gzip"), ("python", "deflate"), ("js", "none"), ("js", "gzip")]
+COMMANDS = {"python": [sys.executable, os.path.join(HERE, "python/client.py")], "js": ["node", os.path.join(WORK, "js/client.js")]}
+count = Count()
+
+
+def captured(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    messages, at = [], 0
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        messages.append(data[at + 4:at + 4 + length])
+        at += 4 + length
+    return messages
+
+
+def published(messages, trace_id):
+    """The trace's spans with their envelopes as the published messages see them, in a comparable order."""
+    rows = []
+    for message in messages:
+        for resource_spans in TracesData.FromString(message).resource_spans:
+            for scope_spans in resource_spans.scope_spans:
+                for span in scope_spans.spans:
+                    if span.trace_id == trace_id:
+                        if not span.status.ByteSize():
+                            span.ClearField("status")
+                        rows.append((resource_spans.resource.SerializeToString(deterministic=True), resource_spans.schema_url,
+                                     scope_spans.scope.SerializeToString(deterministic=True), scope_spans.schema_url,
+                                     span.SerializeToString(deterministic=True)))
+    return sorted(rows)
+
+
+class Sent:
+    def __init__(self, messages):
+        self.by_trace = {}
+        self.spans = 0
+        for message in messages:
+            for row in otlp.flat(otlp.from_protobuf("TracesData", message)):
+                trace = self.by_trace.setdefault(bytes.fromhex(row["span"]["traceId"]), [])
+                self.spans += 1
+                if not trace or trace[-1] is not message:
+                    trace.append(message)
+
+    def compare(self, server):
+        """(cases passed, cases failed)"""
+        before = count.passed, count.failed
+        for trace_id, messages in self.by_trace.items():
+            name = f"trace {trace_id.hex()}"
+            status, _, body = server.trace(trace_id)
+            problem = f"status {status}" if status != 200 else otlp.same(messages, body, trace_id=trace_id)
+            count.case(f"{name} as protobuf", problem)
+            if not problem:
+                count.case(f"{name} by the published messages", "" if published(messages, trace_id) == published([body], trace_id) else "differs")
+            status, _, body = server.trace(trace_id, "application/json")
+            count.case(f"{name} as JSON", f"status {status}" if status != 200 else otlp.same(messages, body, json=True, trace_id=trace_id))
+        return count.passed - before[0], count.failed - before[1]
+
+
+def report(client, compression, stage, sent, result):
+    print(f"{client:<8} {compression:<8} {stage:<14} {len(sent.by_trace):4d} traces {sent.spans:5d} spans  {result[0]:4d} equal {result[1]:4d} different", flush=True)
+
+
+def main():
+    require_programs(SPANMILL)
+    directory = scratch_directory("sdk")
+    server = Server(os.path.join(directory, "data"), "--debug-endpoints")
+    server.start()
+    everything = {}
+    for client, compression in CLIENTS:
+        capture = os.path.join(directory, f"{client}-{compression}")
+        run = subprocess.run([*COMMANDS[client], f"http://127.0.0.1:{server.otlp}/v1/traces", compression, capture], capture_output=True, text=True, timeout=120)
+        count.case(f"{client} {compression}: every export succeeds", "" if run.returncode == 0 else (run.stderr or run.stdout)[-400:])
+        sent = everything[client, compression] = Sent(captured(capture))
+        report(client, compression, "live", sent, sent.compare(server))
+    server.seal()
+    for (client, compression), sent in everything.items():
+        report(client, compression, "sealed", sent, sent.compare(server))
+    server.stop()
+    server.start()
+    for (client, compression), sent in everything.items():
+        report(client, compression, "after restart", sent, sent.compare(server))
+    server.stop()
+    count.finish()
+
+
+if __name__ == "__main__":
+    main()
