@@ -1,10 +1,10 @@
 /*
  * The stock: request bodies made ahead, to be sent again and again with fresh ids and times.
  *
- * A stock holds some hundred bodies (ExportTraceServiceRequest) that belong together: spans of one trace may lie in
- * several of them. Sending all bodies once is a round. stock_stamp() writes into one body, in place, the ids, times
- * and unique attribute values of a round; they are a function of (seed, run, round, place in the stock) and of the
- * round's time, so any body of any round can be made again later, byte for byte.
+ * A stock holds some hundred bodies (ExportTraceServiceRequest) that belong together: spans of one trace may
+ * lie in several of them. Sending all bodies once is a round. stock_stamp() writes into one body, in place,
+ * the ids, times and unique attribute values of a round; they are a function of (seed, run, round, place in
+ * the stock) and of the round's time, so any body of any round can be made again later, byte for byte.
  *
  *   stock_open(&config, &stock);
  *   stock_stamp(stock, body, round, time_ns) -> slice        as often as wanted, one thread
@@ -51,15 +51,16 @@ struct stock_config {
 /* Where a span of the templates lies. Offsets count from the beginning of its body. */
 struct stock_span {
     uint32_t body;
-    uint32_t trace;          /* 0 … stock_traces() - 1 */
-    uint32_t offset, len;    /* the Span message */
-    uint32_t resource;       /* index for stock_envelope(): its ResourceSpans */
-    uint32_t scope;          /* index for stock_envelope(): its ScopeSpans */
+    uint32_t trace;       /* 0 … stock_traces() - 1 */
+    uint32_t offset, len; /* the Span message */
+    uint32_t resource;    /* index for stock_envelope(): its ResourceSpans */
+    uint32_t scope;       /* index for stock_envelope(): its ScopeSpans */
 };
 
 struct stock;
 
-/* ERR_NOT_FOUND, ERR_IO, ERR_MALFORMED (corpus), ERR_NO_MEMORY, ERR_TOO_LARGE; what was wrong has been logged. */
+/* ERR_NOT_FOUND, ERR_IO, ERR_MALFORMED (corpus), ERR_NO_MEMORY, ERR_TOO_LARGE; what was wrong has been
+ * logged. */
 enum err stock_open(const struct stock_config *config, struct stock **stock);
 void stock_close(struct stock *stock);
 
@@ -73,12 +74,14 @@ uint64_t stock_round_spans(const struct stock *stock, uint64_t round);
 uint64_t stock_checksum(const struct stock *stock);
 
 /*
- * Makes the body that of the round and returns it; borrowed until the next stamp of the same body. Spans end at or
- * before time_ns (nanoseconds since 1970).
+ * Makes the body that of the round and returns it; borrowed until the next stamp of the same body. Spans end
+ * at or before time_ns (nanoseconds since 1970).
  */
 struct slice stock_stamp(struct stock *stock, uint32_t body, uint64_t round, uint64_t time_ns);
-/* The same, in memory of the caller that holds stock_body_len_max() bytes; the stock's own copy is only read. */
-struct slice stock_stamp_copy(const struct stock *stock, uint32_t body, uint64_t round, uint64_t time_ns, uint8_t *into);
+/* The same, in memory of the caller that holds stock_body_len_max() bytes; the stock's own copy is only read.
+ */
+struct slice stock_stamp_copy(const struct stock *stock, uint32_t body, uint64_t round, uint64_t time_ns,
+                              uint8_t *into);
 
 /* What verification needs: the traces of a round and where their spans are. */
 struct trace_id {
