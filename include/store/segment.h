@@ -20,64 +20,109 @@
 
 struct io;
 struct io_dir;
-struct metrics;
 struct catalog;
 
+enum {
+    SEGMENT_BLOCKS_MAX = 256, /* in one file, whatever the configuration says */
+    CATALOG_SHARDS_MAX = 1024,
+};
+
 struct segment_config {
-    uint64_t instance;   /* of this data directory, from the superblock */
-    uint32_t blocks_max; /* default 128 */
-    uint64_t bytes_max;  /* default 256 MiB */
-    uint64_t window_ns;  /* default 10 min */
+    uint64_t instance;         /* of this data directory, from the superblock */
+    uint32_t blocks_max;       /* 0: 128 */
+    uint64_t bytes_max;        /* 0: 256 MiB */
+    uint64_t window_ns;        /* 0: 10 min */
+    uint64_t filter_bytes_max; /* trace filters of closed segments kept in memory; 0: 64 MiB; beyond: read */
     uint16_t shards;
 };
 
 struct catalog_report {
     uint64_t segments, blocks, spans, bytes;
-    uint64_t rebuilt;   /* segments that had no footer */
-    uint64_t fenced;    /* blocks that failed their check */
-    uint64_t cut_bytes; /* torn tails removed from open segments */
+    uint64_t rebuilt;    /* segments that had no valid footer */
+    uint64_t fenced;     /* blocks that failed their check */
+    uint64_t cut_bytes;  /* torn tails removed from open segments */
+    uint64_t duplicates; /* blocks present twice: the first was kept */
+    uint64_t gaps;       /* places where blocks of a shard are missing */
+    uint64_t ignored;    /* files that are no segments of this instance; left alone */
 };
+/*
+ * dir is the data directory; segments lie in its subdirectory "segments", made when missing. dir is borrowed
+ * for the call. ERR_VERSION: a segment needs a newer reader.
+ */
 enum err catalog_open(struct io *io, struct io_dir *dir, const struct segment_config *config,
                       struct catalog **out, struct catalog_report *report);
+/* No view may be held. Open segments stay unclosed on disk unless segment_seal() was called. */
 void catalog_close(struct catalog *catalog, struct io *io);
-/* After catalog_open(): everything of this shard below is in durable blocks. */
+/* Everything of this shard below is in durable blocks. Any thread. */
 uint64_t catalog_sealed_lsn(const struct catalog *catalog, uint16_t shard);
 /* One more than the highest block seq seen for the shard. */
 uint64_t catalog_next_seq(const struct catalog *catalog, uint16_t shard);
 
-/* Appends to the shard's open segment (opened when needed), durable and in the catalog when OK. One caller
- * per shard at a time. */
+/*
+ * Appends to the shard's open segment (opened when needed), durable and in the catalog when OK. One caller
+ * per shard at a time. On failure nothing is in the catalog; the same block may be appended again, and goes
+ * to a new file if the old one cannot be trusted any more.
+ */
 enum err segment_append(struct catalog *catalog, struct io *io, uint16_t shard,
                         const struct block_encoded *block);
-/* Writes footer and trailer of the shard's open segment, if any. Same caller as segment_append(). */
+/* Writes footer and trailer of the shard's open segment, if any. Same caller as segment_append(). On failure
+ * its blocks stay readable, and the next start writes the footer. */
 enum err segment_seal(struct catalog *catalog, struct io *io, uint16_t shard);
 
 /* ---- reading --------------------------------------------------------------------------------------------
  */
 
-/* One immutable version of the list of segments; any thread. */
+/* One immutable version of the list of segments; any thread. Oldest first. */
 struct catalog_view;
 const struct catalog_view *catalog_acquire(struct catalog *catalog);
 void catalog_release(struct catalog *catalog, const struct catalog_view *view);
 
 struct catalog_block {
     struct block_summary summary;
-    uint32_t segment; /* index in the view */
-    uint32_t index;   /* in the segment */
-    uint64_t offset;
-    bool fenced;
+    uint64_t offset; /* in the file */
+    uint32_t index;  /* in the file */
+    bool fenced;     /* damaged: not to be read; the answer is partial */
 };
 uint32_t catalog_blocks(const struct catalog_view *view);
-const struct catalog_block *catalog_block(const struct catalog_view *view, uint32_t index);
+const struct catalog_block *catalog_block(const struct catalog_view *view, uint32_t block);
 /* Is the block (shard, seq) in this version? A query drops a live block that is. */
 bool catalog_has(const struct catalog_view *view, uint16_t shard, uint64_t seq);
-/* May the block hold the hash? false is certain. Errors read as true. */
-bool catalog_may_have_trace(const struct catalog_view *view, uint32_t block, uint64_t hash);
-bool catalog_may_have_token(const struct catalog_view *view, uint32_t block, uint64_t hash);
-/* Reads bytes of a block with the calling thread's io. */
+
+/* The blocks of one segment lie side by side: block numbers first to first + count - 1. */
+uint32_t catalog_segments(const struct catalog_view *view);
+uint32_t catalog_segment_blocks(const struct catalog_view *view, uint32_t segment, uint32_t *first);
+
+/*
+ * May the blocks hold the hash? false is certain; errors read as true. One small read, or none, answers for a
+ * whole segment: may[i] is for block first + i.
+ */
+enum filter_kind { FILTER_TRACE, FILTER_TOKEN };
+void catalog_filter(const struct catalog_view *view, struct io *io, uint32_t segment, enum filter_kind kind,
+                    uint64_t hash, bool may[SEGMENT_BLOCKS_MAX]);
+/* The same for one block. */
+bool catalog_may_have_trace(const struct catalog_view *view, struct io *io, uint32_t block, uint64_t hash);
+bool catalog_may_have_token(const struct catalog_view *view, struct io *io, uint32_t block, uint64_t hash);
+
+/* Reads bytes of a block with the calling thread's io; offset is relative to the block. ERR_CORRUPT: beyond
+ * its end. */
 enum err catalog_read(const struct catalog_view *view, struct io *io, uint32_t block, uint64_t offset,
                       void *buf, size_t len);
-/* A block found corrupt while reading is fenced for later queries and counted. */
+/* A reader's way to one block's bytes: stays in place, and the view held, until the reader is closed. */
+struct catalog_source {
+    struct block_source source; /* private, as all of it */
+    const struct catalog_view *view;
+    struct io *io;
+    uint32_t block;
+};
+/*
+ * Opens a block of the view and checks that it is the one the catalog means. ERR_CORRUPT: fenced, or found
+ * damaged now, and then fenced for later queries.
+ */
+enum err catalog_open_block(const struct catalog_view *view, struct io *io, uint32_t block,
+                            struct catalog_source *storage, struct block_reader **out);
+/* A block found corrupt while reading is fenced for later queries and counted. Any thread. */
 void catalog_fence(struct catalog *catalog, uint16_t shard, uint64_t seq);
+/* Blocks fenced now, for metrics and readiness. Any thread. */
+uint64_t catalog_fenced(const struct catalog *catalog);
 
 #endif
