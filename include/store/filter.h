@@ -28,6 +28,12 @@ bool filter_may_contain(const struct filter *filter, uint64_t hash);
 void filter_build(struct filter *filter, const uint64_t *hashes, size_t count);
 /* Halves the filter in place; the result equals one built at that size. */
 void filter_fold(struct filter *filter);
+/*
+ * Copies the cell with this index of the filter as it would be with `cells` cells: folded when the filter is
+ * larger, replicated when it is smaller (exact both ways), all ones when there is no filter.
+ */
+void filter_cell_at(const struct filter *filter, uint32_t cells, uint32_t index,
+                    uint8_t cell[FILTER_CELL_BYTES]);
 /* Index of the cell of a hash in a filter of that many cells, and whether one cell (32 bytes) may contain it.
  */
 uint32_t filter_cell_index(uint32_t cells, uint64_t hash);
