@@ -1,6 +1,9 @@
 /*
- * The sealer pool: background threads that encode closed live blocks and append them to segments. At most one job per
- * shard at a time, in LSN order. In the simulation there is no thread: sealer_step() runs one job inline.
+ * The sealer pool: background threads that encode closed live blocks and append them to segments. At most one
+ * seal per shard at a time, in LSN order. In the simulation there is no thread: sealer_step() runs one job.
+ *
+ * Shards are closed before the pool, or the pool before the shards: either way every job is done exactly
+ * once.
  */
 #ifndef SHARD_SEALER_H
 #define SHARD_SEALER_H
@@ -18,17 +21,19 @@ struct sealer;
 
 struct sealer_config {
     struct catalog *catalog;
-    unsigned threads;         /* 0: none, driven by sealer_step() with `io` */
-    struct io *io;            /* only with threads 0; borrowed */
-    struct metrics *metrics;  /* the pool's own set; written under its lock */
+    unsigned threads;        /* 0: none, driven by sealer_step() with `io` */
+    struct io *io;           /* only with threads 0; borrowed */
+    struct metrics *metrics; /* the pool's own set; written under its lock */
 };
 
 /* One closed live block on its way; embedded in the shard's bookkeeping. */
 struct seal_job {
     struct live_block *live;
     uint16_t shard;
-    bool close_segment;                     /* also write the segment's footer afterwards */
-    void (*done)(struct seal_job *job, enum err err); /* on the pool's thread: hand over to the shard by its mailbox */
+    bool close_segment; /* also write the segment's footer afterwards */
+    /* On the pool's thread: hands the outcome over to the shard. The job may be submitted again from then on.
+     */
+    void (*done)(struct seal_job *job, enum err err);
     void *context;
     /* Other background work of a shard in the same queue: when live is NULL, run is called instead. */
     enum err (*run)(struct seal_job *job, struct io *io);
@@ -38,7 +43,8 @@ struct seal_job {
 enum err sealer_open(const struct sealer_config *config, struct sealer **out);
 /* Waits for running jobs; queued ones are done with ERR_CLOSING. */
 void sealer_close(struct sealer *sealer);
-void sealer_submit(struct sealer *sealer, struct seal_job *job); /* any thread; jobs of one shard run in this order */
+/* Any thread. Jobs begin in this order, but a second seal of a shard waits for the one before it. */
+void sealer_submit(struct sealer *sealer, struct seal_job *job);
 bool sealer_step(struct sealer *sealer); /* threads 0: runs one job; false when there is none */
 
 #endif

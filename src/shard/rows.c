@@ -1,0 +1,135 @@
+/*
+ * Rows: one request body becomes rows of the open live block, not yet published. Ingest and recovery share
+ * this file, so what was accepted once is read by the same parser over the same bytes when the journal is
+ * replayed.
+ *
+ * A compressed body is inflated into a second piece of the body budget, which lives only for the decode. The
+ * first guess of its size comes from the body before it; too small means a larger piece and another try, four
+ * times as large each, up to plain_bytes_max. Sizes that the body declares are never believed.
+ *
+ * The decoder appends rows as it goes. When the block runs out of room in the middle of a request the rows
+ * are undone, the block is closed at the boundary of the request before, and the request starts again in an
+ * empty one; if it does not fit there either it will never fit.
+ */
+#include "shard_private.h"
+
+#include "base/assert.h"
+#include "codec/inflate.h"
+#include "io/io.h"
+#include "store/live.h"
+
+enum {
+    RATIO_LEAST = 4, /* first guesses for inflated sizes stay between these */
+    RATIO_MOST = 16,
+};
+/* A block that pins this much of the journal is closed although it has room. */
+static const uint64_t PINNED_CLOSE_BYTES = 256ULL << 20;
+
+static enum err inflate_body(struct shard *shard, struct rows_request *request, struct shard_body *plain);
+static enum err decode(struct shard *shard, struct rows_request *request, struct slice plain);
+static enum err decode_into(struct shard *shard, struct rows_request *request, struct slice plain);
+
+enum err rows_append(struct shard *shard, struct rows_request *request)
+{
+    if (request->codec == JOURNAL_CODEC_NONE) {
+        request->plain_bytes = request->body.len;
+        return decode(shard, request, request->body);
+    }
+    struct shard_body plain;
+    TRY(inflate_body(shard, request, &plain));
+    request->plain_bytes = plain.len;
+    const enum err err = decode(shard, request, slice_of(plain.ptr, plain.len));
+    body_release(&shard->bodies, &plain);
+    return err;
+}
+
+void rows_close_if_full(struct shard *shard, struct live_slot *slot)
+{
+    const uint64_t quarter = shard->config.journal.cap_bytes / 4;
+    const uint64_t pinned_max = quarter < PINNED_CLOSE_BYTES ? quarter : PINNED_CLOSE_BYTES;
+
+    if (live_full(slot->block) || slot->block->lsn_end - slot->block->lsn_first >= pinned_max) {
+        live_set_close(&shard->live, slot);
+    }
+}
+
+/* ---- inflating ------------------------------------------------------------------------------------------
+ */
+
+static size_t first_guess(const struct shard *shard, size_t stored_bytes)
+{
+    const uint64_t guess = (uint64_t)stored_bytes * shard->inflate_ratio;
+
+    return guess < shard->config.plain_bytes_max ? guess : shard->config.plain_bytes_max;
+}
+
+static void learn_ratio(struct shard *shard, size_t stored_bytes, size_t plain_bytes)
+{
+    const size_t ratio = plain_bytes / stored_bytes + 1;
+
+    shard->inflate_ratio = ratio < RATIO_LEAST  ? RATIO_LEAST
+                           : ratio > RATIO_MOST ? RATIO_MOST
+                                                : (unsigned)ratio;
+}
+
+static enum err inflate_body(struct shard *shard, struct rows_request *request, struct shard_body *plain)
+{
+    size_t wanted = first_guess(shard, request->body.len);
+    for (;;) {
+        if (!body_acquire(&shard->bodies, wanted, plain)) {
+            request->reason = "no memory to inflate the body now";
+            return ERR_FULL;
+        }
+        const bool largest = plain->capacity >= shard->config.plain_bytes_max;
+        const size_t capacity = largest ? shard->config.plain_bytes_max : plain->capacity;
+        const enum err err = inflate_gzip(shard->inflater, request->body, plain->ptr, capacity, &plain->len,
+                                          &request->reason);
+        if (err == OK) {
+            learn_ratio(shard, request->body.len, plain->len);
+            return OK;
+        }
+        body_release(&shard->bodies, plain);
+        if (err != ERR_FULL) return err;
+        if (largest) {
+            request->reason = "the inflated body is larger than the limit";
+            return ERR_TOO_LARGE;
+        }
+        wanted = capacity < shard->config.plain_bytes_max / 4 ? capacity * 4 : shard->config.plain_bytes_max;
+    }
+}
+
+/* ---- decoding -------------------------------------------------------------------------------------------
+ */
+
+static enum err decode(struct shard *shard, struct rows_request *request, struct slice plain)
+{
+    const enum err first = decode_into(shard, request, plain);
+    if (first != ERR_FULL || request->slot == NULL) return first;
+
+    if (request->slot->block->counts.rows >
+        0) { /* what is in it is complete: the next block may have the room */
+        live_set_close(&shard->live, request->slot);
+        const enum err second = decode_into(shard, request, plain);
+        if (second != ERR_FULL || request->slot == NULL) return second;
+    }
+    request->reason = "request has more distinct attributes than a block holds";
+    return ERR_TOO_LARGE;
+}
+
+static enum err decode_into(struct shard *shard, struct rows_request *request, struct slice plain)
+{
+    request->slot = live_set_open(&shard->live);
+    if (request->slot == NULL) {
+        request->reason = "no live block is free";
+        return ERR_FULL;
+    }
+    struct live_block *block = request->slot->block;
+    live_append_begin(block);
+    const enum err err = otlp_decode(shard->decoder, plain, live_sink(), block, &request->result);
+    request->cut = live_take_cut(block);
+    if (err != OK) {
+        request->reason = request->result.fault.reason;
+        live_append_undo(block);
+    }
+    return err;
+}

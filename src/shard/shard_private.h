@@ -1,0 +1,65 @@
+/* The fields of a shard, for the files of this room. All belong to the shard's thread unless said. */
+#ifndef SHARD_SHARD_PRIVATE_H
+#define SHARD_SHARD_PRIVATE_H
+
+#include "backlog.h"
+#include "body.h"
+#include "live_set.h"
+#include "shard/shard.h"
+
+#include <stdatomic.h>
+
+struct inflater;
+
+/*
+ *   OPENED -> RECOVERING -> SERVING -> DRAINING
+ */
+enum shard_stage {
+    SHARD_OPENED,     /* nothing replayed */
+    SHARD_RECOVERING, /* replay runs; no ingest */
+    SHARD_SERVING,
+    SHARD_DRAINING, /* no new ingest; what is in flight lands */
+};
+
+struct shard {
+    struct shard_config config;
+    /* pieces, each with its own file */
+    struct journal *journal;
+    struct otlp_decoder *decoder;
+    struct inflater *inflater;
+    struct body_pool bodies;
+    struct live_set live;
+    struct backlog backlog;
+    /* state */
+    enum shard_stage stage;
+    unsigned ingests_in_flight;   /* appended to the journal, done not yet run */
+    unsigned inflate_ratio;       /* of the last compressed body, rounded up: a first guess for the next */
+    uint64_t sealed_lsn;          /* everything below is in the catalog */
+    uint64_t lsn_seen;            /* durable LSN when last looked at */
+    _Atomic uint64_t durable_lsn; /* read by any thread */
+    unsigned undecodable;         /* journaled bodies skipped at replay */
+};
+
+/* ---- rows.c ---------------------------------------------------------------------------------------------
+ */
+
+/* One body on its way to rows. */
+struct rows_request {
+    struct slice body; /* as received */
+    uint8_t codec;     /* enum journal_codec */
+    /* the outcome */
+    struct live_slot *slot; /* holds the rows, between live_append_begin() and live_append_end() or _undo() */
+    uint64_t plain_bytes;
+    uint32_t cut;
+    struct otlp_result result;
+    const char *reason; /* static text; for errors */
+};
+/*
+ * Inflates and decodes the body into the open live block; closes a block that has no room for it. On OK the
+ * caller ends or undoes the append in request->slot; on failure nothing is left behind.
+ */
+enum err rows_append(struct shard *shard, struct rows_request *request);
+/* Closes the open block when it is full; at a request boundary. */
+void rows_close_if_full(struct shard *shard, struct live_slot *slot);
+
+#endif
