@@ -3,12 +3,13 @@
  * other shards. This room turns complete request bodies into durable, visible spans; sockets and HTTP live
  * one floor up.
  *
- *   shard_open()     journal opened, nothing replayed         (on the shard's thread, as all below unless
- * said) shard_recover()  replays the journal from the catalog's sealed LSN through the normal decoder, into
- * live blocks (closing and sealing them on the way when they fill), then starts the journal shard_turn() one
- * turn of the loop: journal flush, io_turn, finished seals shard_ingest()   body -> rows (unpublished) ->
- * journal frame -> durable -> rows published -> done shard_drain()    no new ingest (ERR_CLOSING); idle when
- * everything in flight has landed shard_close()
+ *   shard_open()     journal opened, nothing replayed    (on the shard's thread, as all below unless said)
+ *   shard_recover()  replays the journal from the catalog's sealed LSN through the normal decoder, into
+ *                    live blocks (closing and sealing them when they fill), then starts the journal
+ *   shard_turn()     one turn of the loop: journal flush, io_turn, finished seals
+ *   shard_ingest()   body -> rows (unpublished) -> journal frame -> durable -> rows published -> done
+ *   shard_drain()    no new ingest (ERR_CLOSING); idle when everything in flight has landed
+ *   shard_close()
  *
  * Live blocks: one open, up to live_blocks_max in all. A closed block whose rows are all durable goes to the
  * sealer pool (sealer.h), is encoded and appended to the shard's segment in LSN order, and leaves the live

@@ -1,9 +1,8 @@
 /*
  * Ingest: a complete body becomes durable, visible spans.
  *
- *   admitted? -> inflate -> decode: rows of the open live block -> journal frame     (shard_ingest, at once)
- *   frame durable -> rows published -> durable LSN moves -> done                     (from a turn, in LSN
- * order)
+ *   admitted? -> inflate -> decode: rows of the open live block -> journal frame    (in shard_ingest)
+ *   frame durable -> rows published -> durable LSN moves -> done                    (a turn, LSN order)
  *
  * Decoding comes before the journal, so malformed input never enters it and replay cannot fail on it.
  * Visibility is durability: rows are published by the journal's completion and by nothing else, in the order
