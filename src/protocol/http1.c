@@ -111,14 +111,31 @@ bool http1__refuse(struct http1 *http1, int status, const char *reason)
 
 /* ---- the head: collected line by line ---- */
 
-/* How many bytes of `bytes` come before the first that may not stand inside a line. */
+/* Might one of eight bytes be a control byte? May say yes in vain, but never no. */
+static bool maybe_control(const uint8_t *ptr)
+{
+    const uint64_t ones = UINT64_MAX / 255;
+    uint64_t word;
+
+    memcpy(&word, ptr, sizeof word);
+    const uint64_t below_0x20 = (word - ones * 0x20) & ~word;
+    const uint64_t del = word ^ ones * 0x7f;
+    return ((below_0x20 | ((del - ones) & ~del)) & ones * 0x80) != 0;
+}
+
+/* How many bytes come before the first that may not stand inside a line. */
 static size_t text_run(struct slice bytes)
 {
     size_t i = 0;
 
-    while (i < bytes.len && (http1__class[bytes.ptr[i]] & CLASS_TEXT) != 0)
-        i++;
-    return i;
+    for (;;) {
+        while (bytes.len - i >= 8 && !maybe_control(bytes.ptr + i))
+            i += 8;
+        const size_t end = bytes.len - i < 8 ? bytes.len : i + 8;
+        while (i < end && (http1__class[bytes.ptr[i]] & CLASS_TEXT) != 0)
+            i++;
+        if (i < end || end == bytes.len) return i;
+    }
 }
 
 static bool too_long(struct http1 *http1)

@@ -376,26 +376,30 @@ KEEP(authorization)
 KEEP(origin)
 #undef KEEP
 
+#define NAME(text) text, sizeof(text) - 1
 enum { ONCE = 1, LIST = 0 }; /* may it stand on several lines? */
 
 static const struct field {
     const char *name;
+    size_t name_len;
     bool once;
     bool (*judge)(struct http1 *http1, struct facts *facts, struct slice value);
     const char *twice; /* the reason of a refusal */
 } fields[] = {
-    {"host", ONCE, on_host, "two Host fields"},                                        /* RFC 9112 3.2 */
-    {"content-length", ONCE, on_content_length, "two Content-Length fields"},          /* RFC 9112 6.3 */
-    {"transfer-encoding", ONCE, on_transfer_encoding, "two Transfer-Encoding fields"}, /* RFC 9112 6.1 */
-    {"authorization", ONCE, on_authorization, "two Authorization fields"},             /* RFC 9110 11.6.2 */
-    {"content-type", ONCE, on_content_type, "two Content-Type fields"},                /* RFC 9110 8.3 */
-    {"origin", ONCE, on_origin, "two Origin fields"},                                  /* RFC 6454 7.3 */
-    {"connection", LIST, on_connection, NULL},                                         /* RFC 9110 7.6.1 */
-    {"content-encoding", LIST, on_content_encoding, NULL},                             /* RFC 9110 8.4 */
-    {"accept", LIST, on_accept, NULL},                                                 /* RFC 9110 12.5.1 */
-    {"accept-encoding", LIST, on_accept_encoding, NULL},                               /* RFC 9110 12.5.3 */
-    {"expect", LIST, on_expect, NULL},                                                 /* RFC 9110 10.1.1 */
+    {NAME("host"), ONCE, on_host, "two Host fields"},                               /* RFC 9112 3.2 */
+    {NAME("content-length"), ONCE, on_content_length, "two Content-Length fields"}, /* RFC 9112 6.3 */
+    {NAME("transfer-encoding"), ONCE, on_transfer_encoding,
+     "two Transfer-Encoding fields"},                                            /* RFC 9112 6.1 */
+    {NAME("authorization"), ONCE, on_authorization, "two Authorization fields"}, /* RFC 9110 11.6.2 */
+    {NAME("content-type"), ONCE, on_content_type, "two Content-Type fields"},    /* RFC 9110 8.3 */
+    {NAME("origin"), ONCE, on_origin, "two Origin fields"},                      /* RFC 6454 7.3 */
+    {NAME("connection"), LIST, on_connection, NULL},                             /* RFC 9110 7.6.1 */
+    {NAME("content-encoding"), LIST, on_content_encoding, NULL},                 /* RFC 9110 8.4 */
+    {NAME("accept"), LIST, on_accept, NULL},                                     /* RFC 9110 12.5.1 */
+    {NAME("accept-encoding"), LIST, on_accept_encoding, NULL},                   /* RFC 9110 12.5.3 */
+    {NAME("expect"), LIST, on_expect, NULL},                                     /* RFC 9110 10.1.1 */
 };
+#undef NAME
 #define FIELDS_COUNT (sizeof fields / sizeof *fields)
 
 /* A line's name; empty if it has no proper one directly followed by a colon. */
@@ -418,7 +422,7 @@ static bool judge_field(struct http1 *http1, struct facts *facts, struct slice l
     if (name.len == 0) return http1__refuse(http1, 400, "malformed header field name");
 
     for (size_t i = 0; i < FIELDS_COUNT; i++) {
-        if (!http1__is(name, fields[i].name)) continue;
+        if (name.len != fields[i].name_len || !http1__is(name, fields[i].name)) continue;
         if (fields[i].once && (facts->seen & 1U << i) != 0) return http1__refuse(http1, 400, fields[i].twice);
         facts->seen |= 1U << i;
         return fields[i].judge(http1, facts, trim(from(line, name.len + 1)));
