@@ -130,7 +130,7 @@ static void put_list(struct writing *writing, const char *key, const char *first
 
 #define PUT_FORMAT(writing, key, ...)                                                                        \
     do {                                                                                                     \
-        char text_[512];                                                                                     \
+        char text_[1024];                                                                                    \
         (void)snprintf(text_, sizeof text_, __VA_ARGS__);                                                    \
         put_text((writing), (key), text_);                                                                   \
     } while (0)
@@ -164,6 +164,7 @@ static void put_http(struct writing *writing, bool server)
         "Apache-HttpClient/5.2.1 (Java/21.0.7)",
     };
     const struct operation *const operation = writing->operation;
+    const bool lean = writing->world->profile == PROFILE_LEAN; /* without the long ones */
     char host[96];
 
     put_text(writing, "http.request.method", operation->method);
@@ -173,17 +174,17 @@ static void put_http(struct writing *writing, bool server)
                                                : 200);
     if (server) {
         put_text(writing, "http.route", operation->target);
-        if (writing->world->profile == PROFILE_LEAN) put_text(writing, "url.scheme", "https");
-        PUT_FORMAT(writing, "url.path", "%s?id=%u", operation->target, dice_below(writing->dice, 20000));
+        if (!lean)
+            PUT_FORMAT(writing, "url.path", "%s?id=%u", operation->target, dice_below(writing->dice, 20000));
         put_text(writing, "url.scheme", "https");
         PUT_FORMAT(writing, "client.address", "10.%u.%u.%u", dice_below(writing->dice, 4),
                    dice_below(writing->dice, 64), dice_below(writing->dice, 250));
         put_text(writing, "user_agent.original", agents[dice_below(writing->dice, COUNT(agents))]);
     } else {
         put_text(writing, "server.address", host_of(writing, host, sizeof host));
-        if (writing->world->profile == PROFILE_LEAN) put_int(writing, "server.port", 8080);
-        PUT_FORMAT(writing, "url.full", "http://%s:8080%s?id=%u", host, operation->target,
-                   dice_below(writing->dice, 20000));
+        if (!lean)
+            PUT_FORMAT(writing, "url.full", "http://%s:8080%s?id=%u", host, operation->target,
+                       dice_below(writing->dice, 20000));
         put_int(writing, "server.port", 8080);
     }
     put_text(writing, "network.protocol.version", "1.1");
@@ -273,7 +274,10 @@ static void put_long(struct writing *writing)
         "tenant=tenant-%u,user=user-%06u,cohort=2025-w%02u,origin=mobile-web,channel=organic-search,currency="
         "EUR,"
         "locale=de-DE,consent=analytics+personalisation,gateway=edge-eu1-%u,edge.cache=miss,bot.score=%u,"
-        "client.build=7.31.%u,region=eu-central-1,priority=normal",
+        "client.build=7.31.%u,region=eu-central-1,priority=normal,referrer=https://www.example.com/c/garden/"
+        "furniture/"
+        "lounge-sets?sort=popularity&page=2,campaign=spring-2025-garden-week,attribution=last-click,basket="
+        "returning",
         user % 300, user, user % 53, user % 16, user % 100, user % 40);
     PUT_FORMAT(writing, "app.experiments",
                "checkout-one-page:%c;ranking-v4:%c;price-badge:%c;delivery-promise:%c;search-suggest:%c;"
@@ -391,7 +395,7 @@ static void put_stack_trace(struct writing *writing, struct failure failure)
     char text[2048];
     size_t len = (size_t)snprintf(text, sizeof text, "%s: %s\n", failure.type, failure.message);
     const uint32_t operation = writing->call->operation;
-    const uint32_t frames = 8 + operation % 13;
+    const uint32_t frames = writing->world->profile == PROFILE_LEAN ? 5 : 8 + operation % 13;
 
     for (uint32_t i = 0; i < frames && len < sizeof text - 160; i++) {
         const char *const name = classes[(operation * 7 + i * 3) % COUNT(classes)];

@@ -1,0 +1,241 @@
+/*
+ * Non-blocking sockets, edge-triggered: registered once for reading and writing, so that a request costs one
+ * sendmsg (a few when the body is larger than the socket buffer), one recv and its share of an epoll_wait.
+ *
+ *   CLOSED -> CONNECTING -> IDLE <-> EXCHANGING
+ *      ^__________\___________\__________/          refused, reset, closed by the peer, malformed answer
+ *
+ * An answer that comes before the request is written out (503 while the body is still on its way) counts; the
+ * connection is closed then, because the server will not have read the rest.
+ */
+#include "conn.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define RECV_BYTES 65536
+
+/* ---- endpoint
+ * ---------------------------------------------------------------------------------------------- */
+
+static enum err resolve(const char *host, const char *port, struct endpoint *endpoint)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+
+    if (getaddrinfo(host, port, &hints, &found) != 0) return ERR_NOT_FOUND;
+    memcpy(&endpoint->address, found->ai_addr, found->ai_addrlen);
+    endpoint->address_len = found->ai_addrlen;
+    freeaddrinfo(found);
+    return OK;
+}
+
+enum err endpoint_parse(const char *url, uint16_t default_port, struct endpoint *endpoint)
+{
+    char host[200];
+    char port[8];
+    const char *at = url;
+
+    if (strncmp(url, "https://", 8) == 0) return ERR_UNSUPPORTED;
+    if (strncmp(url, "http://", 7) == 0) at += 7;
+    const char *const bracket = at[0] == '[' ? strchr(at, ']') : NULL; /* [::1]:4318 */
+    const size_t host_len = bracket != NULL ? (size_t)(bracket - at) + 1 : strcspn(at, ":/");
+    if (host_len == 0 || host_len >= sizeof host) return ERR_MALFORMED;
+    (void)snprintf(host, sizeof host, "%.*s", (int)host_len, at);
+    at += host_len;
+    (void)snprintf(port, sizeof port, "%u", default_port);
+    if (at[0] == ':') {
+        const size_t digits = strspn(at + 1, "0123456789");
+        if (digits == 0 || digits > 5) return ERR_MALFORMED;
+        (void)snprintf(port, sizeof port, "%.*s", (int)digits, at + 1);
+        at += 1 + digits;
+    }
+    if ((at[0] != '/' && at[0] != '\0') || strlen(at) >= sizeof endpoint->path) return ERR_MALFORMED;
+
+    struct endpoint result = {0};
+    (void)snprintf(result.host, sizeof result.host, "%s:%s", host, port);
+    (void)snprintf(result.path, sizeof result.path, "%s", strcmp(at, "/") == 0 ? "" : at);
+    if (bracket != NULL) {
+        memmove(host, host + 1, host_len - 2);
+        host[host_len - 2] = '\0';
+    }
+    TRY(resolve(host, port, &result));
+    *endpoint = result;
+    return OK;
+}
+
+/* ---- opening and closing
+ * ----------------------------------------------------------------------------------- */
+
+void conn_init(struct conn *conn, const struct endpoint *endpoint, int epoll, size_t answer_body_max)
+{
+    conn->endpoint = endpoint;
+    conn->epoll = epoll;
+    conn->fd = -1;
+    conn->stage = CONN_CLOSED;
+    conn->head = conn->body = slice_of(NULL, 0);
+    conn->err = OK;
+    answer_init(&conn->answer, answer_body_max);
+}
+
+void conn_deinit(struct conn *conn)
+{
+    conn_close(conn);
+    answer_deinit(&conn->answer);
+}
+
+void conn_close(struct conn *conn)
+{
+    if (conn->fd >= 0) (void)close(conn->fd);
+    conn->fd = -1;
+    conn->stage = CONN_CLOSED;
+    conn->head = conn->body = slice_of(NULL, 0);
+}
+
+static enum conn_event lose(struct conn *conn, enum err err)
+{
+    conn_close(conn);
+    conn->err = err;
+    return CONN_LOST;
+}
+
+enum err conn_connect(struct conn *conn)
+{
+    assert(conn->stage == CONN_CLOSED);
+
+    const int family = conn->endpoint->address.ss_family;
+    const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return err_from_errno(errno);
+
+    const int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = conn};
+    const struct sockaddr *const address = (const struct sockaddr *)(const void *)&conn->endpoint->address;
+    if ((connect(fd, address, conn->endpoint->address_len) != 0 && errno != EINPROGRESS) ||
+        epoll_ctl(conn->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        const enum err err = err_from_errno(errno);
+        (void)close(fd);
+        return err;
+    }
+    conn->fd = fd;
+    conn->stage = CONN_CONNECTING;
+    return OK;
+}
+
+/* ---- the exchange
+ * ------------------------------------------------------------------------------------------ */
+
+bool conn_written(const struct conn *conn)
+{
+    return conn->head.len == 0 && conn->body.len == 0;
+}
+
+static void advance(struct slice *slice, size_t *by)
+{
+    const size_t step = *by < slice->len ? *by : slice->len;
+
+    *slice = slice_of(slice->ptr + step, slice->len - step);
+    *by -= step;
+}
+
+/* As much as the socket takes. */
+static enum conn_event write_out(struct conn *conn)
+{
+    while (!conn_written(conn)) {
+        const bool head = conn->head.len > 0;
+        struct iovec parts[2] = {{(void *)(uintptr_t)conn->head.ptr, conn->head.len},
+                                 {(void *)(uintptr_t)conn->body.ptr, conn->body.len}};
+        const struct msghdr message = {.msg_iov = parts + (head ? 0 : 1), .msg_iovlen = head ? 2 : 1};
+        const ssize_t sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0 && errno == EAGAIN) return CONN_NOTHING;
+        if (sent < 0) return CONN_NOTHING; /* an answer may lie in the receive queue; reading tells the end */
+        size_t by = (size_t)sent;
+        advance(&conn->head, &by);
+        advance(&conn->body, &by);
+    }
+    return CONN_NOTHING;
+}
+
+static enum conn_event answered(struct conn *conn)
+{
+    if (!conn->answer.keep_alive || !conn_written(conn))
+        conn_close(conn);
+    else
+        conn->stage = CONN_IDLE;
+    return CONN_ANSWERED;
+}
+
+static enum conn_event peer_closed(struct conn *conn)
+{
+    if (conn->stage == CONN_EXCHANGING && answer_begun(&conn->answer) && answer_end(&conn->answer) == OK) {
+        conn->answer.keep_alive = false;
+        return answered(conn);
+    }
+    return lose(conn, ERR_PEER_GONE);
+}
+
+/* Until nothing is left; a short read says so, unless the events tell that the peer has closed behind it. */
+static enum conn_event read_in(struct conn *conn, uint32_t events)
+{
+    const bool closing = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+
+    static _Thread_local uint8_t bytes[RECV_BYTES];
+
+    for (;;) {
+        const ssize_t got = recv(conn->fd, bytes, sizeof bytes, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == EAGAIN) return CONN_NOTHING;
+        if (got < 0) return lose(conn, err_from_errno(errno));
+        if (got == 0) return peer_closed(conn);
+        if (conn->stage != CONN_EXCHANGING) return lose(conn, ERR_MALFORMED); /* nobody asked */
+        const enum err err = answer_feed(&conn->answer, slice_of(bytes, (size_t)got));
+        if (err != OK) return lose(conn, err);
+        if (conn->answer.stage == ANSWER_DONE) {
+            if (closing) conn->answer.keep_alive = false;
+            return answered(conn);
+        }
+        if ((size_t)got < sizeof bytes && !closing) return CONN_NOTHING; /* the next arrival is a new edge */
+    }
+}
+
+enum conn_event conn_request(struct conn *conn, struct slice head, struct slice body)
+{
+    assert(conn->stage == CONN_IDLE);
+
+    conn->head = head;
+    conn->body = body;
+    conn->stage = CONN_EXCHANGING;
+    answer_begin(&conn->answer);
+    return write_out(conn);
+}
+
+static enum conn_event connected(struct conn *conn)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
+    if (error != 0) return lose(conn, err_from_errno(error));
+    conn->stage = CONN_IDLE;
+    return CONN_CONNECTED;
+}
+
+enum conn_event conn_on_events(struct conn *conn, uint32_t events)
+{
+    switch (conn->stage) {
+    case CONN_CLOSED: return CONN_NOTHING; /* gathered before it was closed */
+    case CONN_CONNECTING: return connected(conn);
+    case CONN_IDLE:
+        return events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? read_in(conn, events) : CONN_NOTHING;
+    case CONN_EXCHANGING:
+        if (events & EPOLLOUT) (void)write_out(conn);
+        return events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? read_in(conn, events) : CONN_NOTHING;
+    }
+    unreachable("a connection without a stage");
+}
