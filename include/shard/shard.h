@@ -65,7 +65,7 @@ void shard_drain(struct shard *shard);
 bool shard_idle(const struct shard *shard);
 void shard_close(struct shard *shard);
 
-/* ---- body buffers -------------------------------------------------------------------------------------- */
+/* ---- body buffers ----------------------------------------------------------------------------------- */
 
 /*
  * Memory for one request body, ready to be journaled in place: ptr lies JOURNAL_FRAME_HEADER_BYTES behind a
@@ -83,7 +83,7 @@ bool shard_body_acquire(struct shard *shard, size_t bytes, struct shard_body *ou
 bool shard_body_grow(struct shard *shard, struct shard_body *body, size_t bytes);
 void shard_body_release(struct shard *shard, struct shard_body *body);
 
-/* ---- ingest -------------------------------------------------------------------------------------------- */
+/* ---- ingest ----------------------------------------------------------------------------------------- */
 
 struct shard_ingest {
     /* set by the owner before shard_ingest() */
@@ -112,7 +112,7 @@ enum err shard_admits(const struct shard *shard);
 /* Closes the open live block, if it has rows, so that it is sealed soon (tests, shutdown). */
 void shard_close_live(struct shard *shard);
 
-/* ---- live set for queries (any thread) ----------------------------------------------------------------- */
+/* ---- live set for queries (any thread) -------------------------------------------------------------- */
 
 enum { SHARD_LIVE_MAX = 16 };
 struct shard_live_set {

@@ -79,8 +79,7 @@ void backlog_tend(struct shard *shard, uint64_t now_ns)
     submit_prepare(shard);
 }
 
-/* ---- to the pool ----------------------------------------------------------------------------------------
- */
+/* ---- to the pool ------------------------------------------------------------------------------------ */
 
 static bool may_start(const struct shard *shard, const struct backlog_task *task)
 {
@@ -125,8 +124,7 @@ static enum err run_prepare(struct seal_job *job, struct io *io)
     return journal_prepare_file(task->shard->journal, io);
 }
 
-/* ---- from the pool --------------------------------------------------------------------------------------
- */
+/* ---- from the pool ---------------------------------------------------------------------------------- */
 
 /*
  * On the pool's thread. The wake is sent under the mutex: the shard cannot see the outcome, and close its io,

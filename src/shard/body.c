@@ -133,8 +133,7 @@ size_t body_capacity_max(void)
     return piece_bytes(BODY_CLASSES - 1) - JOURNAL_FRAME_HEADER_BYTES;
 }
 
-/* ---- sizes ----------------------------------------------------------------------------------------------
- */
+/* ---- sizes ------------------------------------------------------------------------------------------ */
 
 static size_t piece_bytes(unsigned class)
 {
@@ -159,8 +158,7 @@ static unsigned class_of(const struct shard_body *body)
     return class;
 }
 
-/* ---- idle pieces ----------------------------------------------------------------------------------------
- */
+/* ---- idle pieces ------------------------------------------------------------------------------------ */
 
 static void *take_idle(struct body_pool *pool, unsigned class)
 {

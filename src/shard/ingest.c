@@ -61,8 +61,7 @@ enum err shard_admits(const struct shard *shard)
     return OK;
 }
 
-/* ---- on the way in --------------------------------------------------------------------------------------
- */
+/* ---- on the way in ---------------------------------------------------------------------------------- */
 
 static enum err ingest_append(struct shard *shard, struct shard_ingest *ingest)
 {
@@ -116,8 +115,7 @@ static enum err ingest_journal(struct shard *shard, struct shard_ingest *ingest,
     return OK;
 }
 
-/* ---- on the way out -------------------------------------------------------------------------------------
- */
+/* ---- on the way out --------------------------------------------------------------------------------- */
 
 static struct live_slot *slot_of(struct shard *shard, const struct live_block *block)
 {

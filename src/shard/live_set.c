@@ -53,8 +53,7 @@ void live_set_start(struct live_set *set, uint64_t next_seq, uint64_t lsn)
     set->next_lsn = lsn;
 }
 
-/* ---- the writer's moves ---------------------------------------------------------------------------------
- */
+/* ---- the writer's moves ----------------------------------------------------------------------------- */
 
 struct live_slot *live_set_current(const struct live_set *set)
 {
@@ -177,8 +176,7 @@ void live_set_check(const struct live_set *set)
     }
 }
 
-/* ---- readers --------------------------------------------------------------------------------------------
- */
+/* ---- readers ---------------------------------------------------------------------------------------- */
 
 void live_set_acquire(struct live_set *set, struct shard_live_set *out)
 {

@@ -53,14 +53,14 @@ void rows_close_if_full(struct shard *shard, struct live_slot *slot)
     }
 }
 
-/* ---- inflating ------------------------------------------------------------------------------------------
- */
+/* ---- inflating -------------------------------------------------------------------------------------- */
 
-static size_t first_guess(const struct shard *shard, size_t stored_bytes)
+/* The most that this body may become. */
+static size_t plain_max(const struct shard *shard, size_t stored_bytes)
 {
-    const uint64_t guess = (uint64_t)stored_bytes * shard->inflate_ratio;
+    const size_t limit = inflate_limit(stored_bytes);
 
-    return guess < shard->config.plain_bytes_max ? guess : shard->config.plain_bytes_max;
+    return limit < shard->config.plain_bytes_max ? limit : shard->config.plain_bytes_max;
 }
 
 static void learn_ratio(struct shard *shard, size_t stored_bytes, size_t plain_bytes)
@@ -74,14 +74,15 @@ static void learn_ratio(struct shard *shard, size_t stored_bytes, size_t plain_b
 
 static enum err inflate_body(struct shard *shard, struct rows_request *request, struct shard_body *plain)
 {
-    size_t wanted = first_guess(shard, request->body.len);
+    const size_t most = plain_max(shard, request->body.len);
+    size_t wanted = request->body.len * shard->inflate_ratio;
     for (;;) {
+        if (wanted > most) wanted = most;
         if (!body_acquire(&shard->bodies, wanted, plain)) {
             request->reason = "no memory to inflate the body now";
             return ERR_FULL;
         }
-        const bool largest = plain->capacity >= shard->config.plain_bytes_max;
-        const size_t capacity = largest ? shard->config.plain_bytes_max : plain->capacity;
+        const size_t capacity = plain->capacity < most ? plain->capacity : most;
         const enum err err = inflate_gzip(shard->inflater, request->body, plain->ptr, capacity, &plain->len,
                                           &request->reason);
         if (err == OK) {
@@ -90,24 +91,22 @@ static enum err inflate_body(struct shard *shard, struct rows_request *request, 
         }
         body_release(&shard->bodies, plain);
         if (err != ERR_FULL) return err;
-        if (largest) {
+        if (capacity == most) {
             request->reason = "the inflated body is larger than the limit";
             return ERR_TOO_LARGE;
         }
-        wanted = capacity < shard->config.plain_bytes_max / 4 ? capacity * 4 : shard->config.plain_bytes_max;
+        wanted = capacity * 4;
     }
 }
 
-/* ---- decoding -------------------------------------------------------------------------------------------
- */
+/* ---- decoding --------------------------------------------------------------------------------------- */
 
 static enum err decode(struct shard *shard, struct rows_request *request, struct slice plain)
 {
     const enum err first = decode_into(shard, request, plain);
     if (first != ERR_FULL || request->slot == NULL) return first;
 
-    if (request->slot->block->counts.rows >
-        0) { /* what is in it is complete: the next block may have the room */
+    if (request->slot->block->counts.rows > 0) { /* complete as it is; an empty block may have the room */
         live_set_close(&shard->live, request->slot);
         const enum err second = decode_into(shard, request, plain);
         if (second != ERR_FULL || request->slot == NULL) return second;

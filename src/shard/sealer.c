@@ -54,8 +54,7 @@ static struct seal_job *take(struct sealer *sealer, struct worker *worker);
 static void run(struct worker *worker, struct seal_job *job);
 static void count(struct sealer *sealer, const struct block_encoded *encoded, enum err err);
 
-/* ---- lifecycle ------------------------------------------------------------------------------------------
- */
+/* ---- lifecycle -------------------------------------------------------------------------------------- */
 
 enum err sealer_open(const struct sealer_config *config, struct sealer **out)
 {
@@ -132,8 +131,7 @@ static void close_workers(struct sealer *sealer)
     }
 }
 
-/* ---- the queue ------------------------------------------------------------------------------------------
- */
+/* ---- the queue -------------------------------------------------------------------------------------- */
 
 void sealer_submit(struct sealer *sealer, struct seal_job *job)
 {
@@ -210,8 +208,7 @@ bool sealer_step(struct sealer *sealer)
     return true;
 }
 
-/* ---- a job ----------------------------------------------------------------------------------------------
- */
+/* ---- a job ------------------------------------------------------------------------------------------ */
 
 static enum err seal(struct worker *worker, const struct seal_job *job)
 {

@@ -41,8 +41,7 @@ static void tend(struct shard *shard);
 static void wait_for_pool(struct shard *shard);
 static uint64_t patience_ns(const struct shard *shard, uint64_t wait_ns);
 
-/* ---- lifecycle ------------------------------------------------------------------------------------------
- */
+/* ---- lifecycle -------------------------------------------------------------------------------------- */
 
 static struct shard_config with_defaults(const struct shard_config *given)
 {
@@ -138,8 +137,7 @@ static void wait_for_pool(struct shard *shard)
     }
 }
 
-/* ---- turning --------------------------------------------------------------------------------------------
- */
+/* ---- turning ---------------------------------------------------------------------------------------- */
 
 enum err shard_turn(struct shard *shard, uint64_t wait_ns)
 {
@@ -193,8 +191,7 @@ static uint64_t patience_ns(const struct shard *shard, uint64_t wait_ns)
     return until_ns - now_ns < wait_ns ? until_ns - now_ns : wait_ns;
 }
 
-/* ---- for the floors above -------------------------------------------------------------------------------
- */
+/* ---- for the floors above --------------------------------------------------------------------------- */
 
 bool shard_body_acquire(struct shard *shard, size_t bytes, struct shard_body *out)
 {

@@ -40,8 +40,7 @@ struct shard {
     unsigned undecodable;         /* journaled bodies skipped at replay */
 };
 
-/* ---- rows.c ---------------------------------------------------------------------------------------------
- */
+/* ---- rows.c ----------------------------------------------------------------------------------------- */
 
 /* One body on its way to rows. */
 struct rows_request {
