@@ -1,0 +1,173 @@
+/*
+ * OTLP/HTTP: judges the head of an export request, hands its body to the shard, and words the answer.
+ *
+ * Judged at the end of the head, cheapest first, before a byte of the body is kept: content type (415),
+ * content encoding (400), size (413), whether the shard takes anything at all (503). After the body: spans
+ * durable and visible are 200, with an empty body or with the spans that can never be accepted
+ * (partial_success); what cannot be decoded is 400, naming message, field and byte; our own trouble is always
+ * 503 with Retry-After, because clients drop the data on anything else.
+ *
+ * The response's content type is exactly "application/x-protobuf": the Collector compares it literally.
+ */
+#include "server/otlp_http.h"
+
+#include "conn.h"
+#include "status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <strings.h>
+
+static const char protobuf_type[] = "application/x-protobuf";
+
+static bool is_encoding(struct slice encoding, const char *name)
+{
+    return encoding.len == strlen(name) && strncasecmp((const char *)encoding.ptr, name, encoding.len) == 0;
+}
+
+/* False: not one we take. Absent, empty and identity mean none. */
+static bool find_codec(const struct http1_request *request, uint8_t *out)
+{
+    const struct slice encoding = request->content_encoding;
+
+    if (request->content_encoding_count > 1) return false;
+    if (encoding.len == 0 || is_encoding(encoding, "identity"))
+        *out = JOURNAL_CODEC_NONE;
+    else if (is_encoding(encoding, "gzip"))
+        *out = JOURNAL_CODEC_GZIP;
+    else
+        return false;
+    return true;
+}
+
+static void refuse_media_type(struct exchange *exchange)
+{
+    struct conn *const conn = container_of(exchange, struct conn, exchange);
+
+    metric_add(conn->server->metrics, METRIC_REQUESTS_MALFORMED, 1);
+    exchange_answer(exchange, 415, "text/plain", NULL, 0,
+                    slice_text("415 unsupported media type, supported: [application/x-protobuf]"));
+}
+
+static void judge(struct exchange *exchange, void *context)
+{
+    const uint64_t *const body_bytes_max = context;
+    const struct http1_request *const request = exchange_request(exchange);
+    uint8_t codec;
+
+    if (!http1_media_type_is(request->content_type, protobuf_type)) {
+        refuse_media_type(exchange);
+        return;
+    }
+    if (!find_codec(request, &codec)) {
+        status_refuse(exchange, 400,
+                      "content-encoding: not supported; one of gzip and identity, on one line");
+        return;
+    }
+    if (request->content_length > *body_bytes_max) {
+        status_refuse(exchange, 413, "content-length: larger than the limit of this server");
+        return;
+    }
+    const enum err admitted = shard_admits(exchange_shard(exchange));
+    if (admitted != OK) status_refuse(exchange, 503, err_text(admitted));
+}
+
+/* ---- the answer -----------------------------------------------------------------------------------------
+ */
+
+static void answer_stored(struct conn *conn)
+{
+    const struct shard_ingest *const ingest = &conn->ingest;
+    const struct otlp_result *const result = &ingest->result;
+    uint8_t body[STATUS_BYTES_MAX];
+    char position[40], message[512] = "";
+    size_t len = 0;
+
+    snprintf(position, sizeof position, "%u-%" PRIu64, (unsigned)shard_index(conn->server->config.shard),
+             ingest->position);
+    const struct http1_header header = {.name = "spanmill-position", .value = slice_text(position)};
+    if (result->rejected > 0) {
+        snprintf(message, sizeof message,
+                 "%s at byte %" PRIu64 " of the body (the first of %" PRIu32 " rejected spans)",
+                 result->rejection.reason != NULL ? result->rejection.reason : "invalid span",
+                 result->rejection.offset, result->rejected);
+        len = partial_success_encode(result->rejected, message, body);
+    }
+    exchange_answer(&conn->exchange, 200, protobuf_type, &header, ingest->position > 0, slice_of(body, len));
+}
+
+static void answer_failed(struct conn *conn)
+{
+    const struct shard_ingest *const ingest = &conn->ingest;
+    const struct otlp_fault *const fault = &ingest->result.fault;
+    const bool inflated = ingest->codec != JOURNAL_CODEC_NONE;
+    const int status = err_http_status(ingest->err);
+    const char *const reason = ingest->reason != NULL ? ingest->reason : err_text(ingest->err);
+    char message[512];
+
+    if (ingest->err != ERR_MALFORMED && ingest->err != ERR_TOO_LARGE)
+        snprintf(message, sizeof message, "%s", reason); /* our trouble: retry */
+    else if (fault->reason != NULL)
+        snprintf(message, sizeof message, "%s at byte %" PRIu64 " of the %s", fault->reason, fault->offset,
+                 inflated ? "inflated body" : "body");
+    else
+        snprintf(message, sizeof message, "%s", reason);
+    status_answer(&conn->exchange, status == 400 || status == 413 ? status : 503, message);
+}
+
+static void on_ingested(struct shard_ingest *ingest)
+{
+    struct conn *const conn = container_of(ingest, struct conn, ingest);
+
+    assert(conn->ingesting);
+
+    conn->ingesting = false;
+    if (conn->stage == CONN_CLOSING)
+        conn_join(conn);
+    else if (ingest->err == OK)
+        answer_stored(conn);
+    else
+        answer_failed(conn);
+}
+
+/* No byte of body: an empty request, which is a success; but not a gzip stream. */
+static void handle_empty(struct exchange *exchange, uint8_t codec)
+{
+    if (codec == JOURNAL_CODEC_NONE)
+        exchange_answer(exchange, 200, protobuf_type, NULL, 0, slice_text(""));
+    else
+        status_refuse(exchange, 400, "gzip: the body ends at byte 0, before the header");
+}
+
+static void handle(struct exchange *exchange, void *context)
+{
+    struct conn *const conn = container_of(exchange, struct conn, exchange);
+    uint8_t codec = JOURNAL_CODEC_NONE;
+
+    (void)context;
+    const bool known = find_codec(&conn->http1.request, &codec);
+    assert(known); /* judged */
+
+    if (conn->body.len == 0) {
+        handle_empty(exchange, codec);
+        return;
+    }
+    conn->ingesting = true;
+    conn->ingest.body = &conn->body;
+    conn->ingest.codec = codec;
+    conn->ingest.done = on_ingested;
+    shard_ingest(conn->server->config.shard, &conn->ingest);
+}
+
+void otlp_http_routes(const uint64_t *body_bytes_max, struct route *out)
+{
+    out[0] = (struct route){
+        .role = ROLE_OTLP,
+        .method = HTTP1_POST,
+        .path = "/v1/traces",
+        .streams_body = true,
+        .judge = judge,
+        .handle = handle,
+        .context = (void *)(uintptr_t)body_bytes_max,
+    };
+}

@@ -1,0 +1,174 @@
+/*
+ * The server of one thread: opening, listening, its part of each turn, draining and closing.
+ *
+ * A turn delivers the answers of other threads, restarts receives that found no buffer, and looks at the
+ * deadlines four times a second: they are a dense array of 64-bit times, so looking at all of them costs less
+ * than keeping them in order would.
+ */
+#include "conn.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+static const uint64_t scan_ns = NS_PER_S / 4;
+
+struct server_limits server_limits_default(void)
+{
+    return (struct server_limits){
+        .conns_max = 4096,
+        .conns_per_source_max = 512,
+        .requests_per_conn_max = 100000,
+        .body_bytes_max = 16 << 20,
+        .head_ns_max = 5 * NS_PER_S,
+        .idle_ns_max = 60 * NS_PER_S,
+        .body_grace_ns = 5 * NS_PER_S,
+        .body_rate_bytes_min = 1024,
+        .body_ns_max = 60 * NS_PER_S,
+        .stall_ns_max = 10 * NS_PER_S,
+    };
+}
+
+unsigned server_ops_max(const struct server_limits *limits)
+{
+    return 2 * (limits->conns_max + CONN_SPARE) /* a receive and a send */ + 2 * ROLE_COUNT /* accepts */;
+}
+
+unsigned server_sockets_max(const struct server_limits *limits)
+{
+    return limits->conns_max + CONN_SPARE + ROLE_COUNT + 1 /* accepted, to be refused */;
+}
+
+enum err server_open(const struct server_config *config, struct server **out)
+{
+    struct server *const server = calloc(1, sizeof *server);
+
+    if (server == NULL) return ERR_NO_MEMORY;
+    assert(config->limits.conns_max > 0 && config->limits.body_rate_bytes_min > 0);
+
+    server->config = *config;
+    server->io = config->io;
+    server->metrics = config->metrics;
+    io_random(config->io, &server->random, sizeof server->random);
+    server->random |= 1;
+    const enum err err = conn_table_open(server);
+    if (err != OK) {
+        conn_table_close(server);
+        free(server);
+        return err;
+    }
+    *out = server;
+    return OK;
+}
+
+static void on_accept(void *context, struct io_socket socket)
+{
+    conn_accept(context, socket);
+}
+
+enum err server_listen(struct server *server, enum listener_role role, const char *address, int cpu)
+{
+    struct listener *const listener = &server->listeners[role];
+
+    assert(listener->io == NULL);
+
+    listener->server = server;
+    listener->role = role;
+    return io_listen(server->io, address, cpu, on_accept, listener, &listener->io);
+}
+
+uint16_t server_port(const struct server *server, enum listener_role role)
+{
+    return server->listeners[role].io != NULL ? io_listener_port(server->listeners[role].io) : 0;
+}
+
+static void look_at_deadlines(struct server *server, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < server->slots; i++)
+        if (server->deadline_ns[i] <= now_ns) conn_on_deadline(&server->conns[i]);
+}
+
+void server_turn(struct server *server)
+{
+    server_take_letters(server);
+    if (server->starving_first != CONN_NONE) conn_unstarve(server);
+    const uint64_t now_ns = io_now_ns(server->io);
+    if (now_ns < server->next_scan_ns) return;
+    server->next_scan_ns = now_ns + scan_ns;
+    look_at_deadlines(server, now_ns);
+}
+
+uint64_t server_wait_ns(const struct server *server)
+{
+    return server->starving_first != CONN_NONE ? NS_PER_MS : scan_ns;
+}
+
+static void close_listeners(struct server *server)
+{
+    for (unsigned i = 0; i < ROLE_COUNT; i++) {
+        if (server->listeners[i].io == NULL) continue;
+        io_listener_close(server->io, server->listeners[i].io);
+        server->listeners[i].io = NULL;
+    }
+}
+
+void server_drain(struct server *server)
+{
+    if (server->draining) return;
+    server->draining = true;
+    close_listeners(server);
+    for (unsigned i = 0; i < server->slots; i++)
+        conn_drain(&server->conns[i]);
+}
+
+bool server_idle(const struct server *server)
+{
+    return server->conns_busy == 0;
+}
+
+unsigned server_conns(const struct server *server)
+{
+    return server->conns_open;
+}
+
+static void drop_letters(struct server *server)
+{
+    struct letter *letter = atomic_exchange(&server->letters, NULL);
+
+    while (letter != NULL) {
+        struct letter *const next = letter->next;
+        free(letter->body);
+        free(letter);
+        letter = next;
+    }
+}
+
+void server_close(struct server *server)
+{
+    const uint64_t patience_ns = io_now_ns(server->io) + NS_PER_S;
+    unsigned handlers;
+
+    server->draining = true;
+    close_listeners(server);
+    for (unsigned i = 0; i < server->slots; i++)
+        if (server->conns[i].stage != CONN_FREE) conn_close(&server->conns[i], true);
+    /* Cancelled operations land before their memory goes. */
+    while (server->conns_busy > 0 && io_now_ns(server->io) < patience_ns) {
+        conn_unstarve(server);
+        if (io_turn(server->io, NS_PER_MS, &handlers) != OK) break;
+    }
+    drop_letters(server);
+    if (server->conns_busy > 0)
+        return; /* the kernel may still write there: leaked, at the end of the process */
+    conn_table_close(server);
+    free(server);
+}
+
+unsigned server_retry_after_s(struct server *server)
+{
+    /* xorshift64: spreads retries, hides nothing */
+    server->random ^= server->random << 13;
+    server->random ^= server->random >> 7;
+    server->random ^= server->random << 17;
+    return 1 + (unsigned)(server->random >> 32 & 7);
+}

@@ -1,0 +1,95 @@
+/*
+ * Writes the small protobuf messages that OTLP answers consist of.
+ */
+#include "status.h"
+
+#include "codec/wire.h"
+#include "conn.h"
+
+#include <stdio.h>
+
+enum { MESSAGE_BYTES_MAX = 900 }; /* leaves room for tags, lengths and code */
+
+static void put_text(struct wire_writer *writer, uint32_t number, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len > MESSAGE_BYTES_MAX) len = MESSAGE_BYTES_MAX;
+    while (len > 0 && ((uint8_t)text[len] & 0xC0) == 0x80)
+        len--; /* not in the middle of a character */
+    wire_put(writer, text, len);
+    wire_put_varint(writer, len);
+    wire_put_tag(writer, number, WIRE_BYTES);
+}
+
+/* The writer fills its buffer from the end. */
+static size_t to_front(const struct wire_writer *writer, uint8_t *out)
+{
+    const struct slice bytes = wire_writer_bytes(writer);
+
+    assert(wire_writer_fits(writer));
+    memmove(out, bytes.ptr, bytes.len);
+    return bytes.len;
+}
+
+size_t status_encode(int code, const char *message, uint8_t out[STATUS_BYTES_MAX])
+{
+    struct wire_writer writer = {.base = out, .capacity = STATUS_BYTES_MAX};
+
+    put_text(&writer, 2, message);
+    wire_put_varint(&writer, (uint64_t)code);
+    wire_put_tag(&writer, 1, WIRE_VARINT);
+    return to_front(&writer, out);
+}
+
+size_t partial_success_encode(uint64_t rejected_spans, const char *message, uint8_t out[STATUS_BYTES_MAX])
+{
+    struct wire_writer writer = {.base = out, .capacity = STATUS_BYTES_MAX};
+
+    if (message[0] != '\0') put_text(&writer, 2, message);
+    if (rejected_spans > 0) {
+        wire_put_varint(&writer, rejected_spans);
+        wire_put_tag(&writer, 1, WIRE_VARINT);
+    }
+    wire_put_varint(&writer, writer.len);
+    wire_put_tag(&writer, 1, WIRE_BYTES);
+    return to_front(&writer, out);
+}
+
+/* google.rpc.Code */
+static int rpc_code(int http_status)
+{
+    switch (http_status) {
+    case 401: return 16; /* UNAUTHENTICATED */
+    case 403: return 7;  /* PERMISSION_DENIED */
+    case 404: return 12; /* UNIMPLEMENTED */
+    case 413:
+    case 429: return 8; /* RESOURCE_EXHAUSTED */
+    case 501:
+    case 505: return 12;
+    case 503: return 14; /* UNAVAILABLE */
+    case 504: return 4;  /* DEADLINE_EXCEEDED */
+    default: return 3;   /* INVALID_ARGUMENT */
+    }
+}
+
+void status_answer(struct exchange *exchange, int http_status, const char *message)
+{
+    struct conn *const conn = container_of(exchange, struct conn, exchange);
+    const bool retry = http_status == 503 || http_status == 429;
+    uint8_t body[STATUS_BYTES_MAX];
+    char seconds[12];
+
+    const size_t len = status_encode(rpc_code(http_status), message, body);
+    snprintf(seconds, sizeof seconds, "%u", server_retry_after_s(conn->server));
+    const struct http1_header header = {.name = "Retry-After", .value = slice_text(seconds)};
+    conn_answer(conn, http_status, "application/x-protobuf", &header, retry, slice_of(body, len), NULL);
+}
+
+void status_refuse(struct exchange *exchange, int http_status, const char *message)
+{
+    struct metrics *const metrics = container_of(exchange, struct conn, exchange)->server->metrics;
+
+    metric_add(metrics, http_status >= 500 ? METRIC_REQUESTS_REFUSED : METRIC_REQUESTS_MALFORMED, 1);
+    status_answer(exchange, http_status, message);
+}

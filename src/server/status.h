@@ -1,0 +1,26 @@
+/*
+ * The protobuf messages of OTLP answers: google.rpc.Status for what failed, ExportTraceServiceResponse with
+ * partial_success for what was stored in part (opentelemetry/proto/collector/trace/v1,
+ * google/rpc/status.proto).
+ */
+#ifndef SERVER_STATUS_H
+#define SERVER_STATUS_H
+
+#include "server/exchange.h"
+
+enum { STATUS_BYTES_MAX = 1024 };
+
+/* google.rpc.Status{code = 1, message = 2}; the message is shortened to fit. Returns the length. */
+size_t status_encode(int code, const char *message, uint8_t out[STATUS_BYTES_MAX]);
+/* {partial_success = 1 {rejected_spans = 1, error_message = 2}} */
+size_t partial_success_encode(uint64_t rejected_spans, const char *message, uint8_t out[STATUS_BYTES_MAX]);
+
+/*
+ * Answers with a Status whose code belongs to the HTTP status; 503 carries Retry-After with jitter, so that
+ * clients do not come back all at once.
+ */
+void status_answer(struct exchange *exchange, int http_status, const char *message);
+/* The same for a request that the shard has not seen: counts it as refused or malformed. */
+void status_refuse(struct exchange *exchange, int http_status, const char *message);
+
+#endif
