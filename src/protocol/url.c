@@ -6,37 +6,12 @@
  */
 #include "protocol/url.h"
 
-#include "base/assert.h"
+#include "codec/utf8.h"
 #include "http1_private.h"
-
-/*
- * Length of the UTF-8 sequence at the front (RFC 3629: shortest form, no surrogates, up to U+10FFFF); 0 if
- * there is none.
- */
-static size_t utf8_len(struct slice text)
-{
-    const uint8_t c = text.ptr[0];
-    const size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-
-    if (len == 0 || len > text.len) return 0;
-    for (size_t i = 1; i < len; i++) {
-        if ((text.ptr[i] & 0xc0) != 0x80) return 0;
-    }
-    if (c == 0xe0 && text.ptr[1] < 0xa0) return 0;  /* overlong */
-    if (c == 0xed && text.ptr[1] >= 0xa0) return 0; /* surrogate */
-    if (c == 0xf0 && text.ptr[1] < 0x90) return 0;  /* overlong */
-    if (c == 0xf4 && text.ptr[1] >= 0x90) return 0; /* beyond U+10FFFF */
-    return len;
-}
 
 static bool text_valid(struct slice text)
 {
-    while (text.len > 0) {
-        const size_t len = utf8_len(text);
-        if (len == 0 || text.ptr[0] == '\0') return false;
-        text = slice_of(text.ptr + len, text.len - len);
-    }
-    return true;
+    return utf8_valid(text) && (text.len == 0 || memchr(text.ptr, 0, text.len) == NULL);
 }
 
 enum err url_decode(struct slice in, bool plus_is_space, uint8_t *out, size_t capacity, size_t *out_len)

@@ -1,0 +1,264 @@
+/*
+ * gzip and zlib bodies, with libdeflate for the deflate stream and everything around it read by ourselves: it
+ * would stop after the first member of several (and half of a body would be acknowledged and lost), and it
+ * does not check the CRC of a member's header.
+ *
+ *   gzip body = 1*256 member, nothing after the last                                     (RFC 1952 2.2)
+ *   member    = 1f 8b 08 FLG MTIME(4) XFL OS [XLEN(2) extra] [name 0] [comment 0] [CRC16(2)]
+ *               deflate stream, CRC32(4), ISIZE(4)                                       little-endian
+ *   zlib body = CMF FLG deflate stream ADLER32(4)                                        (RFC 1950 2.2)
+ * big-endian
+ *
+ * Output stops at inflate_limit(): libdeflate is given no more room than that, so a bomb costs no more work
+ * than the largest body of its size that we would take. Truncation, wrong checksums and lengths, reserved
+ * flags and trailing bytes are refusals of the whole.
+ */
+#include "codec/inflate.h"
+
+#include <libdeflate.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+
+enum {
+    FLAG_HCRC = 0x02,
+    FLAG_EXTRA = 0x04,
+    FLAG_NAME = 0x08,
+    FLAG_COMMENT = 0x10,
+    FLAGS_RESERVED = 0xe0,
+
+    GZIP_FIXED_LEN = 10,
+    GZIP_TRAILER_LEN = 8,
+    ZLIB_HEADER_LEN = 2,
+    ZLIB_TRAILER_LEN = 4,
+};
+
+struct inflater {
+    struct libdeflate_decompressor *libdeflate; /* owned */
+};
+
+/* One body under way. */
+struct work {
+    struct libdeflate_decompressor *libdeflate; /* borrowed */
+    struct slice in;                            /* what has not been read */
+    uint8_t *out;                               /* the caller's buffer */
+    size_t len;                                 /* bytes written to it */
+    size_t capacity;
+    size_t limit;       /* inflate_limit() of the body */
+    const char *reason; /* why it failed */
+};
+
+enum err inflater_open(struct inflater **out)
+{
+    struct inflater *const inflater = malloc(sizeof *inflater);
+
+    if (inflater == NULL) return ERR_NO_MEMORY;
+    inflater->libdeflate = libdeflate_alloc_decompressor();
+    if (inflater->libdeflate == NULL) {
+        free(inflater);
+        return ERR_NO_MEMORY;
+    }
+    *out = inflater;
+    return OK;
+}
+
+void inflater_close(struct inflater *inflater)
+{
+    libdeflate_free_decompressor(inflater->libdeflate);
+    free(inflater);
+}
+
+size_t inflate_limit(size_t wire_len)
+{
+    if (wire_len > INFLATE_OUT_MAX / INFLATE_RATIO_MAX) return INFLATE_OUT_MAX;
+
+    const size_t by_ratio = wire_len * INFLATE_RATIO_MAX;
+    return by_ratio > INFLATE_RATIO_FREE ? by_ratio : INFLATE_RATIO_FREE;
+}
+
+static enum err malformed(struct work *work, const char *reason)
+{
+    work->reason = reason;
+    return ERR_MALFORMED;
+}
+
+static void skip(struct work *work, size_t len)
+{
+    assert(len <= work->in.len);
+    work->in = slice_of(work->in.ptr + len, work->in.len - len);
+}
+
+static uint32_t load_le32(const uint8_t *ptr)
+{
+    return (uint32_t)ptr[0] | (uint32_t)ptr[1] << 8 | (uint32_t)ptr[2] << 16 | (uint32_t)ptr[3] << 24;
+}
+
+static uint32_t load_be32(const uint8_t *ptr)
+{
+    return (uint32_t)ptr[3] | (uint32_t)ptr[2] << 8 | (uint32_t)ptr[1] << 16 | (uint32_t)ptr[0] << 24;
+}
+
+/* The raw deflate stream at the front of what is left. */
+static enum err inflate_stream(struct work *work)
+{
+    const size_t end = work->capacity < work->limit ? work->capacity : work->limit;
+    uint8_t nowhere;
+    uint8_t *const at = work->out == NULL ? &nowhere : work->out + work->len;
+    size_t read = 0;
+    size_t written = 0;
+
+    switch (libdeflate_deflate_decompress_ex(work->libdeflate, work->in.ptr, work->in.len, at,
+                                             end - work->len, &read, &written)) {
+    case LIBDEFLATE_SUCCESS: break;
+    case LIBDEFLATE_INSUFFICIENT_SPACE:
+        if (end < work->limit) return ERR_FULL;
+        work->reason = "body inflates to more than the limit";
+        return ERR_TOO_LARGE;
+    case LIBDEFLATE_BAD_DATA:
+    case LIBDEFLATE_SHORT_OUTPUT: return malformed(work, "corrupt or truncated deflate stream");
+    }
+    assert(read <= work->in.len);
+    assert(written <= end - work->len);
+
+    work->len += written;
+    skip(work, read);
+    return OK;
+}
+
+/* ---- gzip ---- */
+
+/* Length of a field that a zero ends, with the zero; 0 if it does not end within header. */
+static size_t text_field_len(struct slice header, size_t at)
+{
+    const uint8_t *const zero = at < header.len ? memchr(header.ptr + at, 0, header.len - at) : NULL;
+
+    return zero == NULL ? 0 : (size_t)(zero - header.ptr) - at + 1;
+}
+
+/* Reads and skips the header of a member. */
+static enum err read_header(struct work *work)
+{
+    static const char cut[] = "gzip header truncated or larger than 4 KiB";
+    const struct slice header = slice_of(
+        work->in.ptr, work->in.len < INFLATE_GZIP_HEADER_MAX ? work->in.len : INFLATE_GZIP_HEADER_MAX);
+    size_t at = GZIP_FIXED_LEN;
+
+    if (header.len < GZIP_FIXED_LEN) return malformed(work, "gzip header truncated");
+    if (header.ptr[0] != 0x1f || header.ptr[1] != 0x8b) return malformed(work, "not a gzip member");
+    if (header.ptr[2] != 8) return malformed(work, "gzip method other than deflate");
+
+    const uint8_t flags = header.ptr[3];
+    if ((flags & FLAGS_RESERVED) != 0) return malformed(work, "reserved gzip flags are set");
+    if ((flags & FLAG_EXTRA) != 0) {
+        if (header.len - at < 2) return malformed(work, cut);
+        const size_t extra_len = (size_t)header.ptr[at] | (size_t)header.ptr[at + 1] << 8;
+        at += 2;
+        if (header.len - at < extra_len) return malformed(work, cut);
+        at += extra_len;
+    }
+    for (unsigned flag = FLAG_NAME; flag <= FLAG_COMMENT; flag <<= 1) {
+        if ((flags & flag) == 0) continue;
+        const size_t len = text_field_len(header, at);
+        if (len == 0) return malformed(work, cut);
+        at += len;
+    }
+    if ((flags & FLAG_HCRC) != 0) {
+        if (header.len - at < 2) return malformed(work, cut);
+        const uint32_t declared = (uint32_t)header.ptr[at] | (uint32_t)header.ptr[at + 1] << 8;
+        const uint32_t actual = libdeflate_crc32(0, header.ptr, at) & 0xffff;
+        if (declared != actual) return malformed(work, "wrong CRC of a gzip header");
+        at += 2;
+    }
+    skip(work, at);
+    return OK;
+}
+
+static enum err inflate_member(struct work *work)
+{
+    const size_t start = work->len;
+
+    TRY(read_header(work));
+    TRY(inflate_stream(work));
+    if (work->in.len < GZIP_TRAILER_LEN) return malformed(work, "gzip trailer truncated");
+
+    const size_t len = work->len - start;
+    const uint32_t crc = len == 0 ? 0 : libdeflate_crc32(0, work->out + start, len);
+    if (load_le32(work->in.ptr) != crc) return malformed(work, "wrong CRC32 of a gzip member");
+    if (load_le32(work->in.ptr + 4) != (uint32_t)len) return malformed(work, "wrong length of a gzip member");
+    skip(work, GZIP_TRAILER_LEN);
+    return OK;
+}
+
+static enum err inflate_members(struct work *work)
+{
+    unsigned members = 0;
+
+    if (work->in.len == 0) return malformed(work, "empty gzip body");
+    while (work->in.len > 0) {
+        if (++members > INFLATE_MEMBERS_MAX) return malformed(work, "more than 256 gzip members");
+        const enum err err = inflate_member(work);
+        if (err == OK) continue;
+        if (err == ERR_MALFORMED && members > 1 && strcmp(work->reason, "not a gzip member") == 0) {
+            work->reason = "bytes after the last gzip member";
+        }
+        return err;
+    }
+    return OK;
+}
+
+/* ---- zlib ---- */
+
+static enum err inflate_zlib_stream(struct work *work)
+{
+    if (work->in.len < ZLIB_HEADER_LEN) return malformed(work, "zlib header truncated");
+
+    const unsigned cmf = work->in.ptr[0];
+    const unsigned flags = work->in.ptr[1];
+    if ((cmf & 0x0f) != 8 || cmf >> 4 > 7 || (cmf << 8 | flags) % 31 != 0)
+        return malformed(work, "not a zlib stream");
+    if ((flags & 0x20) != 0) return malformed(work, "zlib stream with a preset dictionary");
+    skip(work, ZLIB_HEADER_LEN);
+
+    TRY(inflate_stream(work));
+    if (work->in.len < ZLIB_TRAILER_LEN) return malformed(work, "zlib trailer truncated");
+    const uint32_t adler = work->len == 0 ? 1 : libdeflate_adler32(1, work->out, work->len);
+    if (load_be32(work->in.ptr) != adler) return malformed(work, "wrong Adler-32 of a zlib stream");
+    skip(work, ZLIB_TRAILER_LEN);
+    return work->in.len == 0 ? OK : malformed(work, "bytes after the zlib stream");
+}
+
+/* ---- both ---- */
+
+static enum err inflate_body(struct inflater *inflater, enum err (*inflate)(struct work *), struct slice in,
+                             uint8_t *out, size_t capacity, size_t *out_len, const char **reason)
+{
+    struct work work = {
+        .libdeflate = inflater->libdeflate,
+        .in = in,
+        .out = out,
+        .capacity = capacity,
+        .limit = inflate_limit(in.len),
+    };
+
+    assert(out != NULL || capacity == 0);
+
+    const enum err err = inflate(&work);
+    if (err == OK) {
+        *out_len = work.len;
+    } else if (work.reason != NULL) {
+        *reason = work.reason;
+    }
+    return err;
+}
+
+enum err inflate_gzip(struct inflater *inflater, struct slice in, uint8_t *out, size_t capacity,
+                      size_t *out_len, const char **reason)
+{
+    return inflate_body(inflater, inflate_members, in, out, capacity, out_len, reason);
+}
+
+enum err inflate_zlib(struct inflater *inflater, struct slice in, uint8_t *out, size_t capacity,
+                      size_t *out_len, const char **reason)
+{
+    return inflate_body(inflater, inflate_zlib_stream, in, out, capacity, out_len, reason);
+}
