@@ -88,6 +88,7 @@ def keep(out, name, kind, value, oneof):
 
 def from_protobuf(message, data, one_nan=False):
     out = {}
+    parts = {}  # of single messages: one that comes in pieces is the sum of its pieces
     for number, _, value in fields(data):
         if number not in SCHEMA[message]:
             continue
@@ -96,12 +97,15 @@ def from_protobuf(message, data, one_nan=False):
             one = from_protobuf(kind[0], value, one_nan) if kind[0] in SCHEMA else scalar(kind[0], value, one_nan)
             out.setdefault(name, []).append(one)
         elif kind in SCHEMA:
-            if message == "AnyValue":
+            if message == "AnyValue" and name not in out:
                 out.clear()
-            out[name] = from_protobuf(kind, value, one_nan)
+                parts.clear()
+            parts[name] = parts.get(name, b"") + value
+            out[name] = from_protobuf(kind, parts[name], one_nan)
         else:
             if message == "AnyValue":
                 out.clear()
+                parts.clear()
             keep(out, name, kind, scalar(kind, value, one_nan), message == "AnyValue")
     return out
 
