@@ -3,7 +3,7 @@
  * by LSN, their byte position in the shard's infinite log; the log lives in a set of recycled files of fixed
  * size that were written with zeros once (src/store/FORMAT.md, "Journal").
  *
- *   journal_open()      locks nothing, reads the files' headers, believes nothing yet
+ *   journal_open()      locks nothing, reads the files' headers, removes half-made files, believes no frame yet
  *   journal_replay()    walks from the sealed LSN to the tail, hands every BATCH frame to the visitor
  *   journal_start()     writes the GENERATION frame; from here on the journal takes frames
  *   journal_append() ...
@@ -64,8 +64,11 @@ struct journal_append {
     struct slice body;
     struct journal_batch batch;
     uint64_t lsn_end; /* set by journal_append(): the commit position; durable LSN >= lsn_end once done */
-    struct journal_append *next; /* private */
-    bool in_place;               /* private */
+    /* private */
+    struct journal_append *next;
+    uint64_t lsn;
+    uint8_t type;
+    bool in_place, starts_group, starts_file;
 };
 
 enum err journal_open(struct io *io, struct io_dir *dir, const struct journal_config *config,
@@ -98,6 +101,12 @@ enum err journal_start(struct journal *journal);
 enum err journal_append(struct journal *journal, struct journal_append *append);
 /* Submits what may go out now. Called once per turn of the shard after all appends. */
 void journal_flush(struct journal *journal);
+/*
+ * The shard has had nothing to do for about a second, or is about to stop: queues one small frame that proves that
+ * everything before it is durable, so that rot in the last group is found at the next start. Nothing happens when
+ * the last frame is such a note already, or while frames are under way.
+ */
+void journal_note_idle(struct journal *journal);
 
 uint64_t journal_durable_lsn(const struct journal *journal);
 uint64_t journal_end_lsn(const struct journal *journal); /* position of the next frame */
@@ -110,11 +119,14 @@ uint64_t journal_pinned_bytes(const struct journal *journal);
 void journal_release(struct journal *journal, uint64_t sealed_lsn);
 /*
  * True when the next file should be prepared (zero-written) by a background thread: it calls
- * journal_prepare_file() with its own io; the shard then adopts the file. Thread-safe hand-over inside.
+ * journal_prepare_file() with its own io; the shard then adopts the file. Thread-safe hand-over inside. At most one
+ * preparation runs at once: a second call meanwhile returns OK and does nothing. ERR_NO_SPACE, ERR_IO: nothing is
+ * left behind, call again later.
  */
 bool journal_wants_file(const struct journal *journal);
 enum err journal_prepare_file(struct journal *journal, struct io *background);
 
+/* Nothing may be in flight and no preparation running. */
 void journal_close(struct journal *journal);
 
 #endif
