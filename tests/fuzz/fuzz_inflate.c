@@ -1,0 +1,130 @@
+/*
+ * Fuzzes inflating, against zlib. Byte 0 chooses what the rest is:
+ *
+ *   0  a gzip body          1  a zlib body
+ *   2  a deflate stream, which is wrapped into a member whose CRC32 and ISIZE are right (no mutation finds
+ * those)
+ *
+ *   - the verdict and the bytes are those of zlib, over all members, but for the symbols in lenient()
+ *   - a decoder that has met this input afterwards reads a good body (E10)
+ *   - a buffer one byte too small is ERR_FULL, the exact one is enough, nothing is written beyond either
+ */
+#include <libdeflate.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <zlib.h>
+
+#include "codec/inflate.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) abort();                                                                           \
+    } while (0)
+
+enum { ROOM = 1 << 20, BODY_MAX = 8192, WINDOW_GZIP = 31, WINDOW_ZLIB = 15 };
+
+static uint8_t ours[ROOM], theirs[ROOM], wrapped[BODY_MAX + 64];
+static const char *complaint; /* of zlib, or NULL */
+
+static const uint8_t empty_member[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+
+/* The length that zlib makes of a body; -1 if it refuses it, -2 if its output does not fit. */
+static long zlib_verdict(struct slice in, int window_bits)
+{
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)in.ptr, .avail_in = (uInt)in.len};
+    unsigned members = 0;
+    long total = 0;
+    int result;
+
+    CHECK(inflateInit2(&stream, window_bits) == Z_OK);
+    do {
+        stream.next_out = theirs + total;
+        stream.avail_out = (uInt)(ROOM - total);
+        result = inflate(&stream, Z_FINISH);
+        total = stream.next_out - theirs;
+    } while (result == Z_STREAM_END && ++members < INFLATE_MEMBERS_MAX && window_bits == WINDOW_GZIP &&
+             stream.avail_in > 0 && inflateReset(&stream) == Z_OK);
+    const bool full = result == Z_BUF_ERROR && stream.avail_out == 0;
+    const bool good = result == Z_STREAM_END && stream.avail_in == 0;
+    complaint = stream.msg;
+    inflateEnd(&stream);
+    return good ? total : full ? -2 : -1;
+}
+
+/* A member around a deflate stream, as libdeflate reads it; empty if it does not. */
+static struct slice wrap(struct libdeflate_decompressor *decompressor, struct slice stream)
+{
+    size_t read, written;
+
+    if (libdeflate_deflate_decompress_ex(decompressor, stream.ptr, stream.len, ours, ROOM, &read, &written) !=
+        LIBDEFLATE_SUCCESS) {
+        return (struct slice){0};
+    }
+    const uint32_t trailer[2] = {libdeflate_crc32(0, ours, written),
+                                 (uint32_t)written}; /* little-endian hosts */
+    memcpy(wrapped, empty_member, 10);
+    memcpy(wrapped + 10, stream.ptr, read);
+    memcpy(wrapped + 10 + read, trailer, 8);
+    return slice_of(wrapped, 10 + read + 8);
+}
+
+/*
+ * libdeflate gives a meaning to symbols that RFC 1951 leaves without one (lengths 286 and 287, distances 30
+ * and 31). No compressor writes them, and the checksum still has to be right, so nothing is lost.
+ */
+static bool lenient(void)
+{
+    static const char *const known[] = {"invalid literal/length code", "invalid distance code"};
+
+    for (size_t i = 0; complaint != NULL && i < sizeof known / sizeof *known; i++) {
+        if (strcmp(complaint, known[i]) == 0) return true;
+    }
+    return false;
+}
+
+static void compare(struct inflater *inflater, struct slice in, int window_bits)
+{
+    enum err (*const inflate)(struct inflater *, struct slice, uint8_t *, size_t, size_t *,
+                              const char **) = window_bits == WINDOW_GZIP ? inflate_gzip : inflate_zlib;
+    size_t len = 0;
+    const char *reason = NULL;
+    const enum err err = inflate(inflater, in, ours, ROOM, &len, &reason);
+    const long expected = zlib_verdict(in, window_bits);
+
+    CHECK(err == OK || err == ERR_MALFORMED || err == ERR_TOO_LARGE || err == ERR_FULL);
+    CHECK(err == OK || err == ERR_FULL || reason != NULL);
+    if (err == OK && expected == -1 && lenient()) return;
+    if (err == OK) {
+        if (expected < 0 && complaint != NULL) fprintf(stderr, "zlib: %s\n", complaint);
+        CHECK(expected >= 0 && (size_t)expected == len && memcmp(ours, theirs, len) == 0);
+    } else if (expected >= 0) {
+        /* Only our own limit on headers may refuse what zlib takes. */
+        CHECK(err == ERR_MALFORMED && strstr(reason, "4 KiB") != NULL);
+    }
+    if (err == OK && len > 0) {
+        uint8_t *const exact = malloc(len);
+        CHECK(inflate(inflater, in, exact, len, &len, &reason) == OK);
+        CHECK(inflate(inflater, in, exact, len - 1, &len, &reason) == ERR_FULL);
+        free(exact);
+    }
+    CHECK(inflate_gzip(inflater, slice_of(empty_member, sizeof empty_member), ours, ROOM, &len, &reason) ==
+          OK);
+    CHECK(len == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct inflater *inflater;
+    static struct libdeflate_decompressor *decompressor;
+
+    if (inflater == NULL) CHECK(inflater_open(&inflater) == OK);
+    if (decompressor == NULL) decompressor = libdeflate_alloc_decompressor();
+    if (size < 1 || size > BODY_MAX) return 0;
+
+    struct slice in = slice_of(data + 1, size - 1);
+    if (data[0] % 3 == 2) in = wrap(decompressor, in);
+    compare(inflater, in, data[0] % 3 == 1 ? WINDOW_ZLIB : WINDOW_GZIP);
+    return 0;
+}
