@@ -1,0 +1,85 @@
+/*
+ * The filter hashes of a block once more, from its columns: for a segment that was not closed before a crash.
+ */
+#include "block_reader.h"
+
+#include "store/filter.h"
+
+struct hash_walk {
+    struct block_reader *reader;
+    bool (*visit)(void *context, bool is_trace, uint64_t hash);
+    void *context;
+    uint8_t level, type;
+    struct slice key;
+    bool go_on;
+};
+
+static void hash_attribute(struct hash_walk *walk, uint8_t level, const struct attribute *attribute)
+{
+    uint64_t hash;
+
+    if (walk->go_on && block_token(level, attribute->key, (uint8_t)attribute->type, attribute->bytes,
+                                   attribute->bits, &hash))
+        walk->go_on = walk->visit(walk->context, false, hash);
+}
+
+static enum err hash_envelope(void *context, const struct attribute *attribute)
+{
+    struct hash_walk *const walk = context;
+
+    hash_attribute(walk, walk->level, attribute);
+    return OK;
+}
+
+static bool hash_raw(void *context, uint32_t row, uint32_t id, const struct attribute *attribute)
+{
+    struct hash_walk *const walk = context;
+    struct attribute inner = *attribute;
+    struct otlp_fault fault;
+
+    (void)row, (void)id;
+    if (attribute->type == VALUE_RAW && attribute_decode(attribute->bytes, &inner, &fault) != OK) return true;
+    hash_attribute(walk, walk->level, &inner);
+    return walk->go_on;
+}
+
+static enum err hash_column(struct hash_walk *walk, uint32_t column)
+{
+    struct block_column at;
+
+    TRY(block_column(walk->reader, column, &at));
+    walk->level = column == COLUMN_NAME ? TOKEN_LEVEL_INTRINSIC : at.level;
+    if (!at.dictionary) {
+        for (uint32_t page = 0; page < block_pages(walk->reader) && walk->go_on; page++)
+            TRY(block_page_values(walk->reader, page, column, hash_raw, walk));
+        return OK;
+    }
+    for (uint32_t id = 0; id < at.distinct_count && walk->go_on; id++) {
+        struct attribute attribute;
+        TRY(block_dictionary_value(walk->reader, column, id, &attribute));
+        if (column == COLUMN_NAME) attribute.key = slice_text("name");
+        hash_attribute(walk, walk->level, &attribute);
+    }
+    return OK;
+}
+
+enum err block_hashes(struct block_reader *reader, bool (*visit)(void *context, bool is_trace, uint64_t hash),
+                      void *context)
+{
+    struct hash_walk walk = {.reader = reader, .visit = visit, .context = context, .go_on = true};
+    const struct envelope_visitor visitor = {hash_envelope, &walk};
+    struct otlp_fault fault;
+
+    TRY(reader_traces(reader));
+    for (uint32_t i = 0; i < reader->header.traces && walk.go_on; i++)
+        walk.go_on = visit(context, true, filter_hash_trace(reader->trace_ids + (size_t)i * 16));
+    walk.level = LEVEL_RESOURCE;
+    for (uint32_t i = 0; i < reader->header.resources; i++)
+        resource_check(reader->resources[i].message, &visitor, &fault);
+    walk.level = LEVEL_SCOPE;
+    for (uint32_t i = 0; i < reader->header.scopes; i++)
+        scope_check(reader->scopes[i].message, &visitor, &fault);
+    for (uint32_t i = 0; i < reader->header.columns && walk.go_on; i++)
+        if (i == COLUMN_NAME || i >= COLUMN_RAW_SPAN) TRY(hash_column(&walk, i));
+    return OK;
+}

@@ -1,0 +1,82 @@
+/*
+ * The reader's inside, shared by block_open.c (header, sections, tables), block_column.c (chunks,
+ * dictionaries, values) and block_rows.c (spans). A reader belongs to one thread. Sections are loaded when
+ * first needed, checked, decompressed and kept until the reader is closed.
+ */
+#ifndef STORE_BLOCK_READER_H
+#define STORE_BLOCK_READER_H
+
+#include "block_format.h"
+
+#include <zstd.h>
+
+struct reader_column {
+    struct block_column_entry entry;
+    struct slice key;
+    uint32_t pieces_first, pieces_count;
+};
+
+/* A dictionary piece once opened: offsets[i] .. offsets[i + 1] of entry i. Scalars need none. */
+struct reader_piece {
+    const uint8_t *bytes;
+    uint32_t *offsets; /* owned */
+};
+
+struct reader_shape {
+    uint32_t first, count;
+};
+
+struct page_rows; /* block_rows.c */
+
+struct block_reader {
+    struct block_source source;
+    struct block_header header;
+    struct block_summary summary;
+    uint8_t *meta; /* owned: bytes [meta_offset, bytes) of the block */
+    const struct block_section *sections;
+    uint8_t **plain; /* owned: plain bytes of each loaded section, NULL until then */
+    struct reader_column *columns;
+    const struct block_chunk *chunks; /* [pages][streams] */
+    uint32_t streams;
+    const struct block_piece *pieces;
+    struct reader_piece *opened; /* by piece */
+    const struct block_page *pages;
+    struct envelope *resources, *scopes;
+    struct reader_shape *shapes;
+    uint32_t *shape_columns;
+    struct block_operation_entry {
+        uint32_t resource, name;
+        int32_t kind;
+    } * operations;
+    uint32_t *trace_first; /* rows; traces + 1 entries; NULL until needed */
+    const uint8_t *trace_ids;
+    struct page_rows *page_rows; /* the page decoded last */
+    ZSTD_DCtx *zstd;
+    size_t memory;
+};
+
+/* Memory that is counted and freed by block_close(); NULL: none. */
+void *reader_alloc(struct block_reader *reader, size_t count, size_t size);
+/* Plain bytes of a section; checked before use. */
+enum err reader_section(struct block_reader *reader, uint32_t number, struct slice *out);
+enum err reader_traces(struct block_reader *reader);
+
+/* Chunks of a page; expected is what the row structure says must be there. */
+const struct block_chunk *reader_chunk(const struct block_reader *reader, uint32_t page, uint32_t stream);
+enum err reader_u64(struct block_reader *reader, uint32_t page, uint32_t stream, uint64_t *out,
+                    uint32_t expected);
+enum err reader_u32(struct block_reader *reader, uint32_t page, uint32_t stream, uint32_t *out,
+                    uint32_t expected);
+enum err reader_bytes(struct block_reader *reader, uint32_t page, uint32_t stream, size_t expected,
+                      struct slice *out);
+uint32_t reader_page_rows(const struct block_reader *reader, uint32_t page);
+
+static inline uint32_t column_stream(uint32_t column)
+{
+    return STREAM_FIXED_COUNT + 2 * column;
+}
+
+/* Frees what block_rows.c keeps. */
+void page_rows_free(struct page_rows *rows);
+
+#endif
