@@ -53,9 +53,9 @@ static inline struct io *plain_make(void)
 /* Turns until the condition holds; a test that waits longer than 5 s has failed. */
 #define TURN_UNTIL(io, condition)                                                                            \
     do {                                                                                                     \
-        const uint64_t until_ns = io_now_ns(io) + 5000000000ULL;                                             \
+        const uint64_t turn_until_ns = io_now_ns(io) + 5000000000ULL;                                        \
         while (!(condition)) {                                                                               \
-            cr_assert(io_now_ns(io) < until_ns, "waited in vain for " #condition);                           \
+            cr_assert(io_now_ns(io) < turn_until_ns, "waited in vain for " #condition);                      \
             MUST(io_turn(io, 10000000, NULL));                                                               \
         }                                                                                                    \
     } while (0)
