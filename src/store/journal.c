@@ -399,16 +399,8 @@ static void build_control(struct build *build, uint8_t type, bool page_end)
     build_small(build, &frame, &body);
 }
 
-static void build_append(struct build *build, const struct journal_append *append)
+static void build_batch(struct build *build, const struct journal_append *append, bool page_end)
 {
-    const bool page_end = append->in_place || append->next == NULL || append->next->in_place;
-
-    if (append->in_place) build_end_run(build);
-    assert(build->lsn == append->lsn);
-    if (append->type != JOURNAL_BATCH) {
-        build_control(build, append->type, page_end);
-        return;
-    }
     struct journal_frame frame = {
         .type = JOURNAL_BATCH,
         .flags = page_end ? JOURNAL_FLAG_PAGE_END : 0,
@@ -419,10 +411,22 @@ static void build_append(struct build *build, const struct journal_append *appen
         .codec = append->batch.codec,
         .content_type = append->batch.content_type,
     };
+
     if (append->in_place)
         build_in_place(build, &frame, append->body);
     else
         build_small(build, &frame, append->body.ptr);
+}
+
+static void build_append(struct build *build, const struct journal_append *append)
+{
+    const bool page_end = append->in_place || append->next == NULL || append->next->in_place;
+
+    assert(build->lsn == append->lsn);
+    if (append->type == JOURNAL_BATCH)
+        build_batch(build, append, page_end);
+    else
+        build_control(build, append->type, page_end);
     if (page_end) build_end_run(build);
 }
 
