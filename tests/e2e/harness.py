@@ -1,7 +1,7 @@
 """What the end-to-end tests share: a server of their own, the bytes of OTLP, questions, and counting.
 
 A Server runs `spanmill serve` on free ports over a data directory, is ready when /readyz says so, and is stopped by
-SIGTERM (which must end with exit code 0) or killed. The environment variable SPANMILL names the program to test,
+SIGTERM (which must end with exit code 0) or killed. The environment variable TEST_SPANMILL names the program,
 build/release/spanmill if unset. Python's standard library only; nothing here sleeps for a fixed time in the hope
 that something has happened.
 
@@ -22,8 +22,8 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SPANMILL = os.path.abspath(os.environ.get("SPANMILL", os.path.join(ROOT, "build/release/spanmill")))
-LOAD = os.path.abspath(os.environ.get("SPANMILL_LOAD", os.path.join(ROOT, "build/release/spanmill-load")))
+SPANMILL = os.path.abspath(os.environ.get("TEST_SPANMILL", os.path.join(ROOT, "build/release/spanmill")))
+LOAD = os.path.abspath(os.environ.get("TEST_LOAD", os.path.join(ROOT, "build/release/spanmill-load")))
 STOP_SECONDS_MAX = 10
 PROTOBUF = "application/x-protobuf"
 
