@@ -15,6 +15,7 @@
 #include "http1_private.h"
 
 #include "base/assert.h"
+#include "text.h"
 
 static enum http1_event_kind feed_head(struct http1 *http1, struct slice input, size_t *consumed);
 static enum http1_event_kind feed_body(struct http1 *http1, struct slice input, size_t *consumed,
@@ -132,7 +133,7 @@ static size_t text_run(struct slice bytes)
         while (bytes.len - i >= 8 && !maybe_control(bytes.ptr + i))
             i += 8;
         const size_t end = bytes.len - i < 8 ? bytes.len : i + 8;
-        while (i < end && (http1__class[bytes.ptr[i]] & CLASS_TEXT) != 0)
+        while (i < end && (text_class[bytes.ptr[i]] & CLASS_TEXT) != 0)
             i++;
         if (i < end || end == bytes.len) return i;
     }
@@ -144,7 +145,7 @@ static bool too_long(struct http1 *http1)
 
     /* Not a request at all, or one with a long target? */
     size_t i = 0;
-    while (i < http1->head_len && (http1__class[http1->head_buf[i]] & CLASS_TOKEN) != 0)
+    while (i < http1->head_len && (text_class[http1->head_buf[i]] & CLASS_TOKEN) != 0)
         i++;
     if (i == 0 || i == http1->head_len || http1->head_buf[i] != ' ') {
         return http1__refuse(http1, 400, "request line does not begin with a method");

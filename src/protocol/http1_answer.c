@@ -8,6 +8,7 @@
 #include "http1_private.h"
 
 #include "base/assert.h"
+#include "text.h"
 
 struct cursor {
     char *buf;
@@ -47,9 +48,9 @@ static void put_header(struct cursor *cursor, const struct http1_header *header)
 
     cursor->failed = cursor->failed || name.len == 0;
     for (size_t i = 0; i < name.len; i++)
-        cursor->failed = cursor->failed || (http1__class[name.ptr[i]] & CLASS_TOKEN) == 0;
+        cursor->failed = cursor->failed || (text_class[name.ptr[i]] & CLASS_TOKEN) == 0;
     for (size_t i = 0; i < header->value.len; i++)
-        cursor->failed = cursor->failed || (http1__class[header->value.ptr[i]] & CLASS_TEXT) == 0;
+        cursor->failed = cursor->failed || (text_class[header->value.ptr[i]] & CLASS_TEXT) == 0;
     put(cursor, name);
     put_text(cursor, ": ");
     put(cursor, header->value);

@@ -14,6 +14,7 @@
 #include "http1_private.h"
 
 #include "base/assert.h"
+#include "text.h"
 
 static bool size_byte(struct http1 *http1, uint8_t c);
 static bool line_end(struct http1 *http1);
@@ -63,7 +64,7 @@ bool http1__chunk_byte(struct http1 *http1, uint8_t c)
 
 static bool size_byte(struct http1 *http1, uint8_t c)
 {
-    const int digit = http1__hex(c);
+    const int digit = text_hex(c);
 
     if (digit >= 0) {
         http1->chunk_digits++;
@@ -92,7 +93,7 @@ static bool line_end(struct http1 *http1)
 static bool ext_byte(struct http1 *http1, uint8_t c)
 {
     static const char bad[] = "malformed chunk extension";
-    const bool token = (http1__class[c] & CLASS_TOKEN) != 0;
+    const bool token = (text_class[c] & CLASS_TOKEN) != 0;
 
     /* A chunk line's end, which every phase with something complete before it may see. */
     const bool complete = http1->phase == PHASE_CHUNK_EXT_NAME || http1->phase == PHASE_CHUNK_EXT_TOKEN ||
@@ -174,10 +175,10 @@ static bool trailer_name_byte(struct http1 *http1, uint8_t c)
         http1->phase = PHASE_TRAILER_VALUE;
         return true;
     }
-    if ((http1__class[c] & CLASS_TOKEN) == 0)
+    if ((text_class[c] & CLASS_TOKEN) == 0)
         return http1__refuse(http1, 400, "malformed field name in a trailer");
     if (http1->trailer_name_len < sizeof http1->trailer_name) {
-        http1->trailer_name[http1->trailer_name_len] = http1__lower(c);
+        http1->trailer_name[http1->trailer_name_len] = text_lower(c);
     }
     http1->trailer_name_len++;
     http1->phase = PHASE_TRAILER_NAME;
@@ -201,7 +202,7 @@ static bool trailer_byte(struct http1 *http1, uint8_t c)
     case PHASE_TRAILER_NAME: return trailer_name_byte(http1, c);
     case PHASE_TRAILER_VALUE:
         if (c == '\r') return expect(http1, true, PHASE_TRAILER_LF, "");
-        return expect(http1, (http1__class[c] & CLASS_TEXT) != 0, PHASE_TRAILER_VALUE,
+        return expect(http1, (text_class[c] & CLASS_TEXT) != 0, PHASE_TRAILER_VALUE,
                       "control byte in a trailer");
     case PHASE_TRAILER_LF:
         return expect(http1, c == '\n', PHASE_TRAILER, "carriage return without line feed in a trailer");

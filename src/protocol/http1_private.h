@@ -42,39 +42,15 @@ enum http1_phase {
     PHASE_REFUSED
 };
 
-/* Classes of bytes; http1__class[c] is a set of them. */
-enum {
-    CLASS_TOKEN = 1,  /* RFC 9110 5.6.2: may stand in a method or field name */
-    CLASS_TEXT = 2,   /* may stand in a line of the head: anything but control bytes; TAB may */
-    CLASS_TARGET = 4, /* may stand in a request target: 0x21-0x7e but '#' */
-    CLASS_HOST = 8,   /* may stand in a host name */
-    CLASS_DIGIT = 16,
-};
-extern const uint8_t http1__class[256];
-
-/* -1 if c is no hex digit. */
-static inline int http1__hex(uint8_t c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-static inline uint8_t http1__lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
-}
-
-/* Equal but for the case of ASCII letters; `lower` is in lower case. */
-bool http1__is(struct slice text, const char *lower);
-
 /* Keeps the verdict; returns false, so that a check can end with it. */
 bool http1__refuse(struct http1 *http1, int status, const char *reason);
 
-/* Judge the complete request line, and then the complete head. False: refused. */
+/* Judge the request line when it is complete, and the fields when the empty line has come. False: refused. */
 bool http1__judge_request_line(struct http1 *http1);
 bool http1__judge_fields(struct http1 *http1);
+
+/* A host with or without a port, as it may stand in Host and in an absolute target. */
+bool http1__host_valid(struct slice host);
 
 /*
  * One byte of chunk framing or trailers; moves the phase. False: refused. A chunk with data ends in

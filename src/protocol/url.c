@@ -7,7 +7,7 @@
 #include "protocol/url.h"
 
 #include "codec/utf8.h"
-#include "http1_private.h"
+#include "text.h"
 
 static bool text_valid(struct slice text)
 {
@@ -21,9 +21,9 @@ enum err url_decode(struct slice in, bool plus_is_space, uint8_t *out, size_t ca
     for (size_t i = 0; i < in.len; i++) {
         uint8_t c = in.ptr[i];
         if (c == '%') {
-            if (in.len - i < 3 || http1__hex(in.ptr[i + 1]) < 0 || http1__hex(in.ptr[i + 2]) < 0)
+            if (in.len - i < 3 || text_hex(in.ptr[i + 1]) < 0 || text_hex(in.ptr[i + 2]) < 0)
                 return ERR_MALFORMED;
-            c = (uint8_t)(http1__hex(in.ptr[i + 1]) << 4 | http1__hex(in.ptr[i + 2]));
+            c = (uint8_t)(text_hex(in.ptr[i + 1]) << 4 | text_hex(in.ptr[i + 2]));
             i += 2;
         } else if (c == '+' && plus_is_space) {
             c = ' ';
