@@ -108,7 +108,9 @@ static enum err ingest_journal(struct shard *shard, struct shard_ingest *ingest,
     ingest->live = slot->block;
     ingest->counts = live_append_end(slot->block, ingest->append.lsn_end, ingest->append.batch.arrival_ns);
     metric_add(shard->config.metrics, METRIC_PAIRS_INTERNED, ingest->counts.pairs - pairs_before);
-    if (slot->first_row_ns == 0) slot->first_row_ns = io_now_ns(shard->config.io);
+    shard->last_ingest_ns = io_now_ns(shard->config.io);
+    shard->rest_noted = false;
+    if (slot->first_row_ns == 0) slot->first_row_ns = shard->last_ingest_ns;
     slot->requests++;
     shard->ingests_in_flight++;
     rows_close_if_full(shard, slot);

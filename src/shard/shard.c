@@ -25,6 +25,7 @@
 
 #include <stdlib.h>
 
+static const uint64_t NOTE_AFTER_NS = NS_PER_S; /* of rest */
 static const uint64_t DEFAULT_LIVE_AGE_NS = 600 * NS_PER_S;
 enum {
     DEFAULT_LIVE_BLOCKS = 4,
@@ -38,6 +39,7 @@ enum {
 };
 
 static void tend(struct shard *shard);
+static void note_rest(struct shard *shard, uint64_t now_ns);
 static void wait_for_pool(struct shard *shard);
 static uint64_t patience_ns(const struct shard *shard, uint64_t wait_ns);
 
@@ -75,6 +77,7 @@ enum err shard_open(const struct shard_config *given, struct shard **out)
     shard->config = config;
     shard->stage = SHARD_OPENED;
     shard->inflate_ratio = FIRST_RATIO;
+    shard->rest_noted = true; /* the GENERATION frame says the same */
     enum err err = otlp_decoder_open(&shard->decoder);
     if (err != OK) goto free_shard;
     err = inflater_open(&shard->inflater);
@@ -101,7 +104,10 @@ free_shard:
 
 void shard_drain(struct shard *shard)
 {
+    const bool served = shard->stage == SHARD_SERVING;
+
     shard->stage = SHARD_DRAINING;
+    if (served && shard->ingests_in_flight == 0) note_rest(shard, UINT64_MAX);
 }
 
 bool shard_idle(const struct shard *shard)
@@ -164,11 +170,25 @@ static void close_aged(struct shard *shard, uint64_t now_ns)
     }
 }
 
+/*
+ * After a second of rest, and before the end, the journal notes how far it is durable: only a later frame can
+ * prove that an earlier one had been whole.
+ */
+static void note_rest(struct shard *shard, uint64_t now_ns)
+{
+    const bool due = shard->stage == SHARD_DRAINING || now_ns - shard->last_ingest_ns >= NOTE_AFTER_NS;
+
+    if (shard->rest_noted || !due) return;
+    journal_note_idle(shard->journal);
+    shard->rest_noted = true;
+}
+
 static void tend(struct shard *shard)
 {
     const uint64_t now_ns = io_now_ns(shard->config.io);
 
     close_aged(shard, now_ns);
+    if (shard->ingests_in_flight == 0) note_rest(shard, now_ns);
     backlog_tend(shard, now_ns);
     live_set_recycle(&shard->live);
     metric_set(shard->config.metrics, METRIC_JOURNAL_PINNED_BYTES, journal_pinned_bytes(shard->journal));
@@ -186,6 +206,10 @@ static uint64_t patience_ns(const struct shard *shard, uint64_t wait_ns)
     if (open != NULL && open->first_row_ns != 0) {
         const uint64_t aged_ns = open->first_row_ns + shard->config.live_age_ns_max;
         if (aged_ns < until_ns) until_ns = aged_ns;
+    }
+    const bool resting = shard->ingests_in_flight == 0 && !shard->rest_noted;
+    if (resting && shard->last_ingest_ns + NOTE_AFTER_NS < until_ns) {
+        until_ns = shard->last_ingest_ns + NOTE_AFTER_NS;
     }
     if (until_ns <= now_ns) return 0;
     return until_ns - now_ns < wait_ns ? until_ns - now_ns : wait_ns;

@@ -35,7 +35,8 @@ struct shard {
     unsigned ingests_in_flight;   /* appended to the journal, done not yet run */
     unsigned inflate_ratio;       /* of the last compressed body, rounded up: a first guess for the next */
     uint64_t sealed_lsn;          /* everything below is in the catalog */
-    uint64_t lsn_seen;            /* durable LSN when last looked at */
+    uint64_t last_ingest_ns;      /* io_now_ns() of the last append */
+    bool rest_noted;              /* the journal has noted how far it is durable since then */
     _Atomic uint64_t durable_lsn; /* read by any thread */
     unsigned undecodable;         /* journaled bodies skipped at replay */
 };

@@ -1,0 +1,109 @@
+/*
+ * The model that a recovered store is compared with: the requests handed to the journal, in order, and how
+ * many of them were answered. What a store may show after a crash is exactly a prefix of that list, no
+ * shorter than what was answered or visible, each request whole, each span as it was sent, as often as it was
+ * sent.
+ */
+#ifndef TESTS_SIM_MODEL_H
+#define TESTS_SIM_MODEL_H
+
+#include "../unit/shard/world.h"
+#include "workload.h"
+
+struct model {
+    uint32_t ids[WORKLOAD_STEPS_MAX]; /* in LSN order, repeats included */
+    unsigned count;
+    unsigned acked; /* the first so many were answered OK */
+};
+
+enum verdict { GOOD, LOST, DOUBLED, WRONG };
+
+static inline const char *verdict_text(enum verdict verdict)
+{
+    static const char *const texts[] = {"good", "lost", "doubled", "wrong"};
+    return texts[verdict];
+}
+
+/* What was found in a store. */
+struct model__found {
+    uint32_t spans[WORKLOAD_IDS_MAX][4]; /* how often each span was seen */
+    bool altered;
+};
+
+static inline void model__on_span(void *context, uint64_t span_id, struct slice span, bool sealed)
+{
+    struct model__found *found = context;
+    const uint32_t id = (uint32_t)(span_id >> 32), index = (uint32_t)span_id - 1;
+    (void)sealed;
+
+    if (id >= WORKLOAD_IDS_MAX || index >= 4) {
+        found->altered = true;
+        return;
+    }
+    const struct bodies_request request = workload_request(id);
+    if (!bodies_is_span(&request, index, span)) found->altered = true;
+    found->spans[id][index]++;
+}
+
+/*
+ * Compares all that the store shows with the model. On GOOD *prefix is the number of requests that are there.
+ * must: how many must be there, acked or more.
+ */
+static inline enum verdict model_compare(const struct model *model, unsigned must, struct world *world,
+                                         unsigned *prefix)
+{
+    static struct model__found found;
+    static uint32_t sent[WORKLOAD_IDS_MAX], seen[WORKLOAD_IDS_MAX];
+    unsigned total = 0;
+
+    found = (struct model__found){0};
+    memset(sent, 0, sizeof sent);
+    if (world_read(world, world->io, model__on_span, &found) != OK || found.altered) return WRONG;
+
+    for (uint32_t id = 0; id < WORKLOAD_IDS_MAX; id++) { /* each request whole */
+        const uint32_t spans = workload_request(id).spans;
+        seen[id] = found.spans[id][0];
+        for (uint32_t index = 0; index < 4; index++) {
+            if (found.spans[id][index] != (index < spans ? seen[id] : 0)) return WRONG;
+        }
+        total += seen[id];
+    }
+    for (unsigned i = 0; i < model->count; i++)
+        sent[model->ids[i]]++;
+    for (uint32_t id = 0; id < WORKLOAD_IDS_MAX; id++) {
+        if (seen[id] > 0 && sent[id] == 0) return WRONG; /* from nowhere, or back from the dead */
+        if (seen[id] > sent[id]) return DOUBLED;
+    }
+    if (total < must) return LOST;
+    for (unsigned i = 0; i < total; i++) {
+        if (seen[model->ids[i]] == 0) return LOST; /* a hole in the prefix */
+        seen[model->ids[i]]--;
+    }
+    *prefix = total;
+    return GOOD;
+}
+
+/* How many requests of the model a query could see now, without reading a file. */
+static inline unsigned model_visible(const struct model *model, const struct world *world)
+{
+    struct shard_live_set live;
+    uint64_t rows = 0;
+
+    shard_live_acquire(world->shard, &live);
+    const struct catalog_view *view = catalog_acquire(world->catalog);
+    for (unsigned i = 0; i < live.count; i++) {
+        if (!catalog_has(view, 0, live.blocks[i]->seq)) rows += live_published(live.blocks[i]).rows;
+    }
+    for (uint32_t i = 0; i < catalog_blocks(view); i++)
+        rows += catalog_block(view, i)->summary.spans;
+    catalog_release(world->catalog, view);
+    shard_live_release(world->shard, &live);
+
+    unsigned visible = 0;
+    while (visible < model->count && rows >= workload_request(model->ids[visible]).spans) {
+        rows -= workload_request(model->ids[visible++]).spans;
+    }
+    return visible;
+}
+
+#endif

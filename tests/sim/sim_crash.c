@@ -1,0 +1,531 @@
+/*
+ * The crash campaign: a store over a simulated disk is stopped at every event of its life, in every way that
+ * its unfinished writes may have reached the disk, and each time a new store is started on what is left.
+ *
+ *   sim_crash --images N --seed S [--requests N] [--bug NAME] [--hash] [--verbose]
+ *
+ * A workload (workload.h) drawn from the seed runs through the real shard, journal, sealer and catalog.
+ * Before each event the disk's crash images are taken: per pending write none, all, every prefix, every
+ * suffix, every hole, with the rest lost or kept, then random ones. Each image is started in a world of its
+ * own, read back through the readers of queries, and compared with the model (model.h):
+ *
+ *   1 acknowledged <= recovered <= sent, whole requests, no span doubled, none altered
+ *   2 what is recovered is a prefix of the journal's order, at least as long as what was answered or visible
+ *   3 one image in four lives on: it takes further requests, which must be answered and visible, and what the
+ * first life lost stays lost; then it stops, or crashes at some event of this second life, and is started
+ * again 4 one image in eight crashes in the middle of its recovery and is started again 5 answers come in the
+ * order of the requests, with rising positions
+ *
+ * When a workload is used up the next one, with the next seed, begins, until N images have been tried. Sector
+ * size alternates between 512 and 4096 bytes. The last line is  images=N lost=0 doubled=0 wrong=0 seed=S ;
+ * exit code 1 when any of the three is not zero. A failure is printed with the seed, event and image that
+ * reproduce it.
+ *
+ * --hash prints a hash over all events of the first workload and of all verdicts instead: equal seeds, equal
+ * hashes.
+ * --bug switches on one seeded bug (base/seeded_bug.h) in builds that have them: the campaign must then fail.
+ */
+#include "model.h"
+
+#include "base/log.h"
+#include "base/seeded_bug.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    DEPTH_MAX = 3,   /* a crash, in its recovery or second life, in the recovery of that */
+    POOL_BLOCKS = 3, /* live blocks of one world */
+    SHOWN_MAX = 10,  /* failures printed in full */
+    REQUESTS = 40,
+    REQUESTS_LATER = 6, /* in a second life */
+    RANDOM_PER_EVENT = 4,
+    IMAGES_PER_WORKLOAD = 5000,
+    FIRST_ID_LATER = 100, /* ids of second lives, by depth */
+};
+
+/* A request on its way through the shard. */
+struct sending {
+    struct shard_ingest ingest;
+    struct shard_body body;
+    struct life *life;
+    bool free;
+    bool journaled; /* it will be, when accepted */
+};
+
+/* One life of a store: a world, what it has promised, and what is in flight in it. */
+struct life {
+    struct world world;
+    struct model model;
+    struct sending sendings[WORKLOAD_STEPS_MAX];
+    uint64_t position; /* of the last answer */
+    unsigned depth;
+    bool serving; /* from the end of recovery to the beginning of the stop: the live set may be looked at */
+    bool disordered;
+};
+
+struct campaign {
+    uint64_t seed, images_max, requests;
+    bool hash_only, verbose;
+    /* state */
+    uint64_t images, second_lives, nested;
+    uint64_t counts[4]; /* by verdict */
+    uint64_t shown, verdicts_hash;
+    uint64_t workload_seed, workload_images; /* of the workload that runs */
+    uint64_t stride;                         /* takes one image in so many */
+    struct life *main_life;
+    uint64_t event, image; /* where we are, for the report */
+    bool counting;         /* a first pass that only counts images */
+    uint64_t counted;
+};
+
+static struct campaign campaign = {.seed = 1, .images_max = 2000, .requests = REQUESTS};
+static struct live_block *pools[DEPTH_MAX + 1][POOL_BLOCKS];
+static struct life *lives[DEPTH_MAX + 1];
+
+static void try_image(struct sim *image, const struct model *model, unsigned must, unsigned depth,
+                      uint64_t random);
+
+/* ---- reports ---------------------------------------------------------------------------------------- */
+
+static void count_verdict(enum verdict verdict, const char *where, unsigned depth)
+{
+    campaign.counts[verdict]++;
+    campaign.verdicts_hash = hash_mix(campaign.verdicts_hash + verdict, depth);
+    if (verdict == GOOD || campaign.shown++ >= SHOWN_MAX) return;
+    printf("%s: %s, depth %u: --seed %" PRIu64 ", event %" PRIu64 ", image %" PRIu64 "\n",
+           verdict_text(verdict), where, depth, campaign.workload_seed, campaign.event, campaign.image);
+    fflush(stdout);
+}
+
+/* An assertion of the code under test has failed: say where, then die. Only calls that a signal handler may
+ * make. */
+static void on_abort(int number)
+{
+    char text[160];
+    const int len = snprintf(text, sizeof text,
+                             "assertion: --seed %" PRIu64 ", event %" PRIu64 ", image %" PRIu64 "\n",
+                             campaign.workload_seed, campaign.event, campaign.image);
+    if (write(STDOUT_FILENO, text, (size_t)len) < 0) _exit(3);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* ---- one life --------------------------------------------------------------------------------------- */
+
+static struct world_config config_of(struct sim *sim, unsigned depth)
+{
+    return (struct world_config){
+        .sim = sim,
+        .live_blocks = POOL_BLOCKS,
+        .live_pool = pools[depth],
+        .file_bytes = 128 << 10,
+        .cap_bytes = 512 << 10,
+        .body_bytes_max = 100 << 10,
+    };
+}
+
+static void on_done(struct shard_ingest *ingest)
+{
+    struct sending *sending = (struct sending *)ingest; /* its first member */
+    struct life *life = sending->life;
+    sending->free = true;
+    if (sending->journaled && ingest->err == OK) {
+        life->disordered |= ingest->position <= life->position;
+        life->position = ingest->position;
+        life->model.acked++;
+    }
+}
+
+static struct sending *free_sending(struct life *life)
+{
+    for (unsigned i = 0; i < WORKLOAD_STEPS_MAX; i++) {
+        struct sending *sending = &life->sendings[i];
+        if (!sending->free) continue;
+        if (sending->body.ptr != NULL) shard_body_release(life->world.shard, &sending->body);
+        *sending = (struct sending){.life = life};
+        return sending;
+    }
+    unreachable("more requests in flight than steps");
+}
+
+static void send(struct life *life, const struct step *step)
+{
+    struct bodies_request request = workload_request(step->id);
+    if (step->kind == STEP_EMPTY) request.spans = 0;
+    size_t len;
+    uint8_t *bytes = step->kind == STEP_GZIP ? bodies_make_gzip(&request, &len) : bodies_make(&request, &len);
+    if (step->kind == STEP_MALFORMED) len -= 1 + len / 3;
+
+    struct sending *sending = free_sending(life);
+    if (shard_body_acquire(life->world.shard, len, &sending->body)) {
+        memcpy(sending->body.ptr, bytes, len);
+        sending->body.len = len;
+        sending->journaled = step->kind == STEP_SEND || step->kind == STEP_GZIP;
+        sending->ingest = (struct shard_ingest){
+            .body = &sending->body,
+            .codec = step->kind == STEP_GZIP ? JOURNAL_CODEC_GZIP : JOURNAL_CODEC_NONE,
+            .done = on_done,
+        };
+        shard_ingest(life->world.shard, &sending->ingest);
+        if (sending->journaled && !sending->free) { /* queued: from now on it may come back after a crash */
+            life->model.ids[life->model.count++] = step->id;
+        }
+    } else {
+        sending->free = true;
+    }
+    free(bytes);
+}
+
+static bool all_landed(const struct life *life)
+{
+    for (unsigned i = 0; i < WORKLOAD_STEPS_MAX; i++) {
+        if (!life->sendings[i].free) return false;
+    }
+    return true;
+}
+
+static void land(struct life *life)
+{
+    for (unsigned turn = 0; !all_landed(life) && turn < 10000; turn++) {
+        if (shard_turn(life->world.shard, NS_PER_MS) != OK) return;
+    }
+}
+
+static void take(struct life *life, const struct step *step)
+{
+    struct world *world = &life->world;
+
+    switch (step->kind) {
+    case STEP_SEND:
+    case STEP_GZIP:
+    case STEP_MALFORMED:
+    case STEP_EMPTY: send(life, step); return;
+    case STEP_TURN: shard_turn(world->shard, NS_PER_MS); return;
+    case STEP_SEAL_TURN: sealer_step(world->sealer); return;
+    case STEP_CLOSE: shard_close_live(world->shard); return;
+    case STEP_LAND: land(life); return;
+    case STEP_IDLE:
+        for (unsigned turn = 0; turn < 4; turn++)
+            shard_turn(world->shard, NS_PER_S);
+        return;
+    }
+}
+
+/* A life begins: recovery on what is there. The model is what the lives before have promised. */
+static enum err begin(struct life *life, struct sim *sim, const struct model *model, unsigned depth)
+{
+    const struct world_config config = config_of(sim, depth);
+
+    life->model = *model;
+    life->depth = depth;
+    life->position = 0;
+    life->disordered = false;
+    life->serving = false;
+    for (unsigned i = 0; i < WORKLOAD_STEPS_MAX; i++)
+        life->sendings[i] = (struct sending){.free = true};
+    const enum err err = world_start(&life->world, &config);
+    life->serving = err == OK;
+    return err;
+}
+
+static void run(struct life *life, const struct workload *workload)
+{
+    for (unsigned i = 0; i < workload->count; i++)
+        take(life, &workload->steps[i]);
+}
+
+static void finish(struct life *life)
+{
+    land(life);
+    for (unsigned i = 0; i < WORKLOAD_STEPS_MAX; i++) {
+        struct sending *sending = &life->sendings[i];
+        if (sending->free && sending->body.ptr != NULL) shard_body_release(life->world.shard, &sending->body);
+    }
+    life->serving = false;
+    world_stop(&life->world);
+}
+
+/* ---- a crash in the middle of another life ---------------------------------------------------------- */
+
+/* How many requests must come back if the life ended now: what was answered, or could be seen. */
+static unsigned promised(const struct life *life)
+{
+    if (!life->serving) return life->model.acked;
+    const unsigned visible = model_visible(&life->model, &life->world);
+
+    return visible > life->model.acked ? visible : life->model.acked;
+}
+
+/* Crashes a world once, at an event drawn beforehand, and tries the image. */
+struct ambush {
+    struct life *life;
+    uint64_t at_event, events;
+    uint64_t random;
+    unsigned must; /* while recovering; afterwards the life's own model says */
+};
+
+static void spring(void *context, struct sim *sim)
+{
+    struct ambush *ambush = context;
+    if (ambush->events++ != ambush->at_event) return;
+
+    const uint64_t images = sim_images(sim);
+    struct sim *image = ambush->random % 2 == 0 && images > 0
+                            ? sim_crash(sim, ambush->random / 2 % images, ambush->random)
+                            : sim_crash_random(sim, ambush->random);
+    const struct model model = ambush->life->model;
+    const unsigned must = ambush->life->serving ? promised(ambush->life) : ambush->must;
+    campaign.nested++;
+    try_image(image, &model, must, ambush->life->depth + 1, hash_mix(ambush->random, 3));
+}
+
+static struct ambush ambush_of(struct life *life, unsigned must, uint64_t within, uint64_t random)
+{
+    return (struct ambush){
+        .life = life, .at_event = random % within, .random = hash_mix(random, 5), .must = must};
+}
+
+/* ---- one image -------------------------------------------------------------------------------------- */
+
+/* The store that was recovered goes on: more requests, all of which must come back. */
+static void second_life(struct life *life, struct sim *sim, uint64_t random)
+{
+    struct workload workload;
+    struct ambush ambush = ambush_of(life, 0, 60, random);
+    campaign.second_lives++;
+
+    workload_make(&workload, random, FIRST_ID_LATER + 50 * life->depth, REQUESTS_LATER, 4);
+    if (life->depth < DEPTH_MAX) sim_watch(sim, spring, &ambush);
+    run(life, &workload);
+    sim_watch(sim, NULL, NULL);
+    land(life);
+    unsigned prefix = 0;
+    enum verdict verdict = model_compare(&life->model, life->model.count, &life->world, &prefix);
+    if (verdict == GOOD && (life->disordered || life->model.acked != life->model.count)) verdict = WRONG;
+    count_verdict(verdict, "in the next life", life->depth);
+}
+
+static void try_again_after_stop(struct sim *sim, const struct model *model, unsigned depth)
+{
+    struct life *life = lives[depth];
+    unsigned prefix = 0;
+
+    if (begin(life, sim, model, depth) != OK) {
+        count_verdict(LOST, "no start after an orderly stop", depth);
+        return;
+    }
+    count_verdict(model_compare(model, model->count, &life->world, &prefix), "after an orderly stop", depth);
+    finish(life);
+}
+
+/* Starts a store on the image, compares, perhaps lives on. Owns the image. */
+static void try_image(struct sim *image, const struct model *model, unsigned must, unsigned depth,
+                      uint64_t random)
+{
+    struct life *life = lives[depth];
+    struct ambush ambush = ambush_of(life, must, 24, hash_mix(random, 7));
+    unsigned prefix = 0;
+
+    if (depth < DEPTH_MAX && random % 8 == 0) sim_watch(image, spring, &ambush);
+    const enum err err = begin(life, image, model, depth);
+    sim_watch(image, NULL, NULL);
+    if (err != OK) {
+        count_verdict(LOST, err_text(err), depth);
+        sim_close(image);
+        return;
+    }
+    const enum verdict verdict = model_compare(model, must, &life->world, &prefix);
+    count_verdict(verdict, "after recovery", depth);
+    if (verdict != GOOD) {
+        finish(life);
+        sim_close(image);
+        return;
+    }
+    life->model.count = life->model.acked = prefix; /* what is not there now must never come back */
+    if (random / 8 % 4 == 0) second_life(life, image, hash_mix(random, 9));
+    finish(life);
+    if (random / 32 % 8 == 0) {
+        const struct model left = life->model;
+        try_again_after_stop(image, &left, depth);
+    }
+    sim_close(image);
+}
+
+/* ---- the main life ---------------------------------------------------------------------------------- */
+
+static void try_images(struct sim *sim, unsigned must, uint64_t images)
+{
+    const struct life *life = campaign.main_life;
+
+    for (uint64_t image = 0; image < images + RANDOM_PER_EVENT; image++) {
+        if (campaign.workload_images++ % campaign.stride != 0) continue;
+        if (campaign.images == campaign.images_max) return;
+        const uint64_t random = hash_mix(campaign.workload_seed * 1000003 + campaign.workload_images, 17);
+        campaign.image = image;
+        campaign.images++;
+        try_image(image < images ? sim_crash(sim, image, random) : sim_crash_random(sim, random),
+                  &life->model, must, 1, random);
+        if (campaign.images % 5000 == 0) {
+            printf("%" PRIu64 " images, %" PRIu64 " second lives, %" PRIu64 " nested crashes\n",
+                   campaign.images, campaign.second_lives, campaign.nested);
+            fflush(stdout);
+        }
+    }
+}
+
+static void before_event(void *context, struct sim *sim)
+{
+    struct life *life = context;
+    const uint64_t images = sim_images(sim);
+
+    campaign.event = sim_events(sim);
+    if (campaign.counting) {
+        campaign.counted += images + RANDOM_PER_EVENT;
+        return;
+    }
+    try_images(sim, promised(life), images);
+}
+
+/* Runs one workload from an empty disk to an orderly stop, with `before_event` watching. */
+static uint64_t run_workload(uint64_t seed)
+{
+    static struct workload workload;
+    struct sim *sim = sim_open(
+        &(struct sim_config){.seed = seed, .sector_bytes = seed % 2 == 0 ? 512 : 4096});
+    const struct model nothing = {0};
+    struct life *life = lives[0];
+    unsigned prefix = 0;
+
+    campaign.main_life = life;
+    life->serving = false;
+    life->model = nothing;
+    workload_make(&workload, seed, 1, (unsigned)campaign.requests, 14);
+    sim_watch(sim, before_event, life);
+    if (begin(life, sim, &nothing, 0) != OK) {
+        count_verdict(LOST, "no start on an empty disk", 0);
+        sim_close(sim);
+        return 0;
+    }
+    run(life, &workload);
+    land(life);
+    sim_watch(sim, NULL, NULL);
+    count_verdict(model_compare(&life->model, life->model.count, &life->world, &prefix), "without a crash",
+                  0);
+    if (life->disordered) count_verdict(WRONG, "answers out of order", 0);
+    sim_watch(sim, before_event, life);
+    finish(life);
+    sim_watch(sim, NULL, NULL);
+    const uint64_t hash = hash_mix(sim_hash(sim), campaign.verdicts_hash);
+    sim_close(sim);
+    return hash;
+}
+
+/* Counts the images of the workload, then takes an even share of them. */
+static uint64_t try_workload(uint64_t seed)
+{
+    campaign.workload_seed = seed;
+    campaign.workload_images = 0;
+    campaign.counting = true;
+    campaign.counted = 0;
+    run_workload(seed);
+    campaign.counting = false;
+    const uint64_t left = campaign.images_max - campaign.images;
+    const uint64_t share = left < IMAGES_PER_WORKLOAD ? left : IMAGES_PER_WORKLOAD;
+    campaign.stride = campaign.counted > share ? (campaign.counted + share - 1) / share : 1;
+    if (campaign.verbose) {
+        printf("seed %" PRIu64 ": %" PRIu64 " events, %" PRIu64 " images, one in %" PRIu64 "\n", seed,
+               campaign.event, campaign.counted, campaign.stride);
+    }
+    return run_workload(seed);
+}
+
+/* ---- command line ----------------------------------------------------------------------------------- */
+
+static bool set_bug(const char *name)
+{
+#ifdef SPANMILL_SEEDED_BUGS
+    seeded_bug = seeded_bug_by_name(name);
+    return seeded_bug != 0;
+#else
+    (void)name;
+    return false;
+#endif
+}
+
+static bool parse(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"images", required_argument, NULL, 'i'},
+        {"seed", required_argument, NULL, 's'},
+        {"requests", required_argument, NULL, 'r'},
+        {"bug", required_argument, NULL, 'b'},
+        {"hash", no_argument, NULL, 'h'},
+        {"verbose", no_argument, NULL, 'v'},
+        {0},
+    };
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case 'i': campaign.images_max = strtoull(optarg, NULL, 10); break;
+        case 's': campaign.seed = strtoull(optarg, NULL, 10); break;
+        case 'r': campaign.requests = strtoull(optarg, NULL, 10); break;
+        case 'b':
+            if (set_bug(optarg)) break;
+            fprintf(stderr, "sim_crash: no seeded bug '%s' in this build\n", optarg);
+            return false;
+        case 'h': campaign.hash_only = true; break;
+        case 'v': campaign.verbose = true; break;
+        default: return false;
+        }
+    }
+    return campaign.requests >= 1 && campaign.requests <= 50;
+}
+
+static void open_pools(void)
+{
+    for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
+        lives[depth] = calloc(1, sizeof *lives[depth]);
+        assert(lives[depth] != NULL);
+        for (unsigned i = 0; i < POOL_BLOCKS; i++) {
+            const enum err err = live_open(0, &pools[depth][i]);
+            assert(err == OK);
+        }
+    }
+}
+
+static void close_pools(void)
+{
+    for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
+        for (unsigned i = 0; i < POOL_BLOCKS; i++)
+            live_close(pools[depth][i]);
+        free(lives[depth]);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (!parse(argc, argv)) {
+        fprintf(
+            stderr,
+            "usage: sim_crash --images N --seed S [--requests 1..50] [--bug NAME] [--hash] [--verbose]\n");
+        return 2;
+    }
+    log_set_level(campaign.verbose ? LOG_WARN : LOG_ERROR);
+    signal(SIGABRT, on_abort);
+    open_pools();
+    uint64_t hash = 0;
+    for (uint64_t seed = campaign.seed; campaign.images < campaign.images_max; seed++) {
+        hash = hash_mix(hash ^ try_workload(seed), seed);
+    }
+    close_pools();
+    if (campaign.hash_only) printf("hash=%016" PRIx64 "\n", hash);
+    printf("second_lives=%" PRIu64 " nested=%" PRIu64 "\n", campaign.second_lives, campaign.nested);
+    printf("images=%" PRIu64 " lost=%" PRIu64 " doubled=%" PRIu64 " wrong=%" PRIu64 " seed=%" PRIu64 "\n",
+           campaign.images, campaign.counts[LOST], campaign.counts[DOUBLED], campaign.counts[WRONG],
+           campaign.seed);
+    return campaign.counts[LOST] + campaign.counts[DOUBLED] + campaign.counts[WRONG] == 0 ? 0 : 1;
+}

@@ -1,0 +1,98 @@
+/*
+ * A workload: some forty requests of every kind with pauses, seals and idle moments between them, all of it
+ * drawn from a seed. Small bodies share commit groups, large ones are written in place; some are compressed,
+ * some malformed, some sent twice, some without spans.
+ */
+#ifndef TESTS_SIM_WORKLOAD_H
+#define TESTS_SIM_WORKLOAD_H
+
+#include "../unit/shard/bodies.h"
+
+enum {
+    WORKLOAD_STEPS_MAX = 512,
+    WORKLOAD_IDS_MAX = 512,
+    WORKLOAD_LARGE_PADDING = 18000, /* four such spans: a body beyond the journal's copy limit */
+};
+
+enum step_kind {
+    STEP_SEND,      /* request `id` */
+    STEP_GZIP,      /* the same, compressed */
+    STEP_MALFORMED, /* its body, cut short */
+    STEP_EMPTY,     /* a body without spans */
+    STEP_TURN,      /* one turn of the shard */
+    STEP_SEAL_TURN, /* one job of the sealer pool */
+    STEP_CLOSE,     /* the open live block is closed, to be sealed */
+    STEP_LAND,      /* turns until every answer has come */
+    STEP_IDLE,      /* some seconds pass */
+};
+
+struct step {
+    enum step_kind kind;
+    uint32_t id;
+};
+
+struct workload {
+    struct step steps[WORKLOAD_STEPS_MAX];
+    unsigned count;
+    uint64_t random;
+};
+
+/* What request `id` looks like in every workload: it follows from the id alone. */
+static inline struct bodies_request workload_request(uint32_t id)
+{
+    const uint64_t draw = hash_mix(id, 101);
+    const bool large = draw % 8 == 0;
+
+    return (struct bodies_request){
+        .id = id,
+        .spans = large ? 4 : 1 + (uint32_t)(draw >> 8) % 4,
+        .padding = large ? WORKLOAD_LARGE_PADDING : (uint32_t)(draw >> 16) % 3 * 40,
+    };
+}
+
+static inline uint64_t workload_draw(struct workload *workload, uint64_t below)
+{
+    workload->random = hash_mix(workload->random + 0x9e3779b97f4a7c15ULL, 29);
+    return workload->random % below;
+}
+
+static inline void workload__add(struct workload *workload, enum step_kind kind, uint32_t id)
+{
+    assert(workload->count < WORKLOAD_STEPS_MAX);
+    workload->steps[workload->count++] = (struct step){kind, id};
+}
+
+static inline void workload__add_request(struct workload *workload, uint32_t id, uint32_t first_id)
+{
+    const uint64_t draw = workload_draw(workload, 100);
+
+    if (draw < 60)
+        workload__add(workload, STEP_SEND, id);
+    else if (draw < 76)
+        workload__add(workload, STEP_GZIP, id);
+    else if (draw < 84)
+        workload__add(workload, STEP_MALFORMED, id);
+    else if (draw < 88)
+        workload__add(workload, STEP_EMPTY, id);
+    else if (id > first_id)
+        workload__add(workload, STEP_SEND, first_id + (uint32_t)workload_draw(workload, id - first_id));
+}
+
+/* requests of ids first_id .. first_id + requests - 1, about every `close_every`-th followed by a close. */
+static inline void workload_make(struct workload *workload, uint64_t seed, uint32_t first_id,
+                                 unsigned requests, unsigned close_every)
+{
+    *workload = (struct workload){.random = seed};
+    for (uint32_t id = first_id; id < first_id + requests; id++) {
+        workload__add_request(workload, id, first_id);
+        for (uint64_t turns = workload_draw(workload, 4); turns > 0; turns--)
+            workload__add(workload, STEP_TURN, 0);
+        if (workload_draw(workload, 3) == 0) workload__add(workload, STEP_SEAL_TURN, 0);
+        if (workload_draw(workload, close_every) == 0) workload__add(workload, STEP_CLOSE, 0);
+        if (workload_draw(workload, 12) == 0) workload__add(workload, STEP_LAND, 0);
+        if (workload_draw(workload, 20) == 0) workload__add(workload, STEP_IDLE, 0);
+    }
+    workload__add(workload, STEP_LAND, 0);
+}
+
+#endif

@@ -1,0 +1,252 @@
+#include "fixture.h"
+
+#include "shard_private.h"
+
+/* ---- the happy path --------------------------------------------------------------------------------- */
+
+Test(ingest, is_visible_when_done_and_not_before)
+{
+    struct sending sending;
+    start();
+    send(&sending, 1, 5, 0);
+    cr_assert_eq(sending.done, 0);
+    cr_assert_eq(see(0).spans[1], 0);
+    land(&sending);
+    cr_assert_eq(sending.ingest.err, OK);
+    cr_assert_eq(sending.ingest.result.spans, 5);
+    cr_assert_eq(sending.ingest.result.rejected, 0);
+    cr_assert_gt(sending.ingest.position, 0);
+    cr_assert_geq(shard_durable_lsn(world.shard), sending.ingest.position);
+    cr_assert_eq(see(0).spans[1], 5);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_SPANS_STORED), 5);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_REQUESTS_STORED), 1);
+    end();
+}
+
+Test(ingest, answers_in_the_order_of_arrival_with_rising_positions)
+{
+    struct sending sendings[10];
+    start();
+    for (uint32_t i = 0; i < 10; i++)
+        send(&sendings[i], i + 1, i + 1, i % 3 == 0 ? 30000 : 0);
+    for (uint32_t i = 0; i < 10; i++)
+        land(&sendings[i]);
+    for (uint32_t i = 0; i < 10; i++) {
+        cr_assert_eq(sendings[i].ingest.err, OK);
+        cr_assert_eq(order[i], i + 1);
+        cr_assert(i == 0 || sendings[i].ingest.position > sendings[i - 1].ingest.position);
+    }
+    end();
+}
+
+Test(ingest, takes_a_body_larger_than_the_copy_limit_in_place)
+{
+    struct sending sending;
+    start();
+    send(&sending, 3, 4, 40000);
+    cr_assert_gt(sending.body.len, JOURNAL_SMALL_BYTES);
+    land(&sending);
+    cr_assert_eq(sending.ingest.err, OK);
+    restart();
+    cr_assert_eq(see(40000).spans[3], 4);
+    end();
+}
+
+Test(ingest, inflates_compressed_bodies_and_journals_them_as_received)
+{
+    struct sending sending;
+    start();
+    for (uint32_t id = 1; id < 6; id++) {
+        send_gzip(&sending, id, 4 * id, 2000);
+        const uint64_t inflight = metric_get(&world.metrics, METRIC_INFLIGHT_BYTES);
+        cr_assert_leq(inflight, 65536 + 4096, "only the received body is held now");
+        land(&sending);
+        cr_assert_eq(sending.ingest.err, OK);
+        cr_assert_eq(sending.ingest.result.spans, 4 * id);
+    }
+    restart();
+    for (uint32_t id = 1; id < 6; id++)
+        cr_assert_eq(see(2000).spans[id], 4 * id);
+    end();
+}
+
+Test(ingest, accepts_a_body_without_spans_and_journals_nothing)
+{
+    struct sending sending;
+    start();
+    const uint64_t end_before = journal_end_lsn(world.shard->journal);
+    send_bytes(&sending, (struct slice){0}, JOURNAL_CODEC_NONE);
+    cr_assert_eq(sending.done, 1, "at once");
+    cr_assert_eq(sending.ingest.err, OK);
+    cr_assert_eq(sending.ingest.position, 0);
+    shard_body_release(world.shard, &sending.body);
+
+    send(&sending, 1, 0, 0);
+    cr_assert_eq(sending.done, 1);
+    cr_assert_eq(sending.ingest.err, OK);
+    shard_body_release(world.shard, &sending.body);
+    cr_assert_eq(journal_end_lsn(world.shard->journal), end_before);
+    end();
+}
+
+/* ---- what is refused leaves nothing ----------------------------------------------------------------- */
+
+Test(ingest, refuses_every_proper_prefix_of_a_body_or_takes_fewer_spans)
+{
+    const struct bodies_request request = {9, 3, 10};
+    struct sending sending;
+    size_t len;
+    uint8_t *bytes = bodies_make(&request, &len);
+    start();
+    for (size_t cut = 1; cut < len; cut += 3) {
+        send_bytes(&sending, slice_of(bytes, cut), JOURNAL_CODEC_NONE);
+        cr_assert_eq(sending.done, 1);
+        cr_assert_eq(sending.ingest.err, ERR_MALFORMED, "cut at %zu", cut);
+        cr_assert_not_null(sending.ingest.reason);
+        cr_assert_eq(sending.ingest.position, 0);
+        shard_body_release(world.shard, &sending.body);
+    }
+    free(bytes);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_INFLIGHT_BYTES), 0);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_SPANS_STORED), 0);
+    sent(1, 2, 10);
+    const struct seen seen = see(10);
+    cr_assert_eq(seen.spans[9], 0);
+    cr_assert_eq(seen.spans[1], 2);
+    end();
+}
+
+Test(ingest, refuses_a_spoilt_gzip_body_and_then_takes_a_good_one)
+{
+    const struct bodies_request request = {4, 6, 100};
+    struct sending sending;
+    size_t len;
+    uint8_t *bytes = bodies_make_gzip(&request, &len);
+    start();
+    bytes[len - 6] ^= 1; /* its CRC */
+    send_bytes(&sending, slice_of(bytes, len), JOURNAL_CODEC_GZIP);
+    cr_assert_eq(sending.ingest.err, ERR_MALFORMED);
+    shard_body_release(world.shard, &sending.body);
+    bytes[len - 6] ^= 1;
+    send_bytes(&sending, slice_of(bytes, len), JOURNAL_CODEC_GZIP);
+    land(&sending);
+    cr_assert_eq(sending.ingest.err, OK);
+    cr_assert_eq(see(100).spans[4], 6);
+    free(bytes);
+    end();
+}
+
+Test(ingest, refuses_a_body_that_inflates_beyond_the_limit)
+{
+    struct sending sending;
+    config.plain_bytes_max = 50000;
+    start();
+    send_gzip(&sending, 1, 30, 2000); /* some 65 KB */
+    cr_assert_eq(sending.done, 1);
+    cr_assert_eq(sending.ingest.err, ERR_TOO_LARGE);
+    shard_body_release(world.shard, &sending.body);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_REQUESTS_MALFORMED), 1);
+    send_gzip(&sending, 2, 20, 2000);
+    land(&sending);
+    cr_assert_eq(sending.ingest.err, OK);
+    end();
+}
+
+Test(ingest, answers_full_when_there_is_no_memory_to_inflate)
+{
+    struct sending sending;
+    config.inflight_bytes_max = 100000;
+    start();
+    send_gzip(&sending, 1, 30,
+              2000); /* needs a piece of 68 KB beside its own of 20 KB, and then one of 260 */
+    cr_assert_eq(sending.done, 1);
+    cr_assert_eq(sending.ingest.err, ERR_FULL);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_REQUESTS_REFUSED), 1);
+    shard_body_release(world.shard, &sending.body);
+    sent(2, 3, 0);
+    end();
+}
+
+Test(ingest, answers_full_when_the_journal_is_and_goes_on_after_a_seal)
+{
+    struct sending sending = {0};
+    unsigned accepted = 0;
+    config.live_blocks = 8;
+    start();
+    sim_fail(sim, SIM_FAULT_NAME, 1, ERR_NO_SPACE, true); /* no segment can be made: nothing is sealed */
+    for (uint32_t i = 0; i < 60; i++) {
+        if (shard_admits(world.shard) != OK) break;
+        send(&sending, i % 60 + 1, 2, 12000);
+        land(&sending);
+        if (sending.ingest.err != OK) break;
+        accepted++;
+    }
+    cr_assert_gt(accepted, 10);
+    cr_assert_lt(accepted, 60);
+    send(&sending, 61, 1, 0);
+    cr_assert_eq(sending.ingest.err, ERR_FULL);
+    cr_assert_not_null(sending.ingest.reason);
+    shard_body_release(world.shard, &sending.body);
+
+    sim_fail(sim, SIM_FAULT_NAME, 0, OK, false); /* space again */
+    shard_close_live(world.shard);
+    for (unsigned turn = 0; shard_admits(world.shard) != OK && turn < 10000; turn++)
+        world_turn(&world, NS_PER_MS);
+    sent(61, 1, 12000);
+    const struct seen seen = see(12000);
+    for (uint32_t i = 1; i <= accepted; i++)
+        cr_assert_eq(seen.spans[i], 2, "request %u", i);
+    cr_assert_eq(seen.spans[61], 1);
+    cr_assert_gt(metric_get(&world.pool_metrics, METRIC_SEAL_FAILURES), 0);
+    end();
+}
+
+Test(ingest, refuses_while_draining_and_lets_what_is_in_flight_land)
+{
+    struct sending first, second;
+    start();
+    send(&first, 1, 2, 0);
+    shard_drain(world.shard);
+    cr_assert_eq(shard_admits(world.shard), ERR_CLOSING);
+    send(&second, 2, 2, 0);
+    cr_assert_eq(second.ingest.err, ERR_CLOSING);
+    shard_body_release(world.shard, &second.body);
+    cr_assert_not(shard_idle(world.shard));
+    land(&first);
+    cr_assert_eq(first.ingest.err, OK);
+    end();
+}
+
+/* ---- faults of the journal -------------------------------------------------------------------------- */
+
+Test(ingest, is_read_only_after_any_failed_journal_write_and_shows_nothing_of_it)
+{
+    for (uint64_t nth = 1; nth < 8; nth++) {
+        struct sending sendings[8];
+        unsigned acked = 0, failed = 0;
+        start();
+        sim_fail(sim, SIM_FAULT_WRITE, nth, ERR_IO, false);
+        for (uint32_t i = 0; i < 8; i++) {
+            send(&sendings[i], i + 1, 3, i % 2 ? 30000 : 0);
+            for (unsigned turn = 0; turn < i; turn++)
+                world_turn(&world, NS_PER_MS);
+        }
+        for (uint32_t i = 0; i < 8; i++) {
+            land(&sendings[i]);
+            const bool ok = sendings[i].ingest.err == OK;
+            cr_assert(ok || err_http_status(sendings[i].ingest.err) == 503);
+            cr_assert(!ok || failed == 0, "an answer after a failed one: the prefix has a hole");
+            acked += ok;
+            failed += !ok;
+        }
+        struct shard_live_set live;
+        shard_live_acquire(world.shard, &live);
+        unsigned visible = 0;
+        for (unsigned i = 0; i < live.count; i++)
+            visible += live_published(live.blocks[i]).rows;
+        shard_live_release(world.shard, &live);
+        cr_assert_eq(visible, 3 * acked);
+        if (failed > 0) cr_assert_eq(shard_admits(world.shard), ERR_READ_ONLY);
+        end();
+    }
+}
