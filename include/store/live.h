@@ -54,9 +54,8 @@ struct live_pair {
     uint32_t len;
     uint32_t hash;
     uint32_t column;
-    uint64_t value;    /* BOOL INT DOUBLE: bits; others: offset of the value in the arena << 32 | length */
-    uint32_t last_row; /* of a name: the newest row with it, for prediction (writer only) */
-    uint32_t domain;   /* what the bytes are: a fixed column, or 16 + level for a KeyValue */
+    uint64_t value;  /* BOOL INT DOUBLE: bits; others: offset of the value in the arena << 32 | length */
+    uint32_t domain; /* what the bytes are: a fixed column, or 16 + level for a KeyValue */
 };
 
 struct live_column {

@@ -133,6 +133,60 @@ static void keep(struct slice *list, uint32_t *count, uint32_t max, struct slice
     }
 }
 
+/* The rare fields of a span, and those with tags that do not look as expected. */
+static enum err decode_span_field(struct wire_reader *reader, struct span_view *out, struct otlp_fault *fault)
+{
+    const uint8_t *const start = reader->at;
+    struct slice bytes;
+    uint32_t number, type;
+
+    EXPECT(wire_tag(reader, &number, &type), "Span: bad field tag");
+    switch (number) {
+    case 1: return malformed(fault, "Span.trace_id: not bytes within the span", start);
+    case 2: return malformed(fault, "Span.span_id: not bytes within the span", start);
+    case 4: return malformed(fault, "Span.parent_span_id: not bytes within the span", start);
+    case 5: return malformed(fault, "Span.name: not a string within the span", start);
+    case 7: return malformed(fault, "Span.start_time_unix_nano: not a fixed64", start);
+    case 8: return malformed(fault, "Span.end_time_unix_nano: not a fixed64", start);
+    case 9: return malformed(fault, "Span.attributes: not a message within the span", start);
+    case 11: return malformed(fault, "Span.events: not a message within the span", start);
+    case 13: return malformed(fault, "Span.links: not a message within the span", start);
+    case 3:
+        return read_slice(reader, type, "Span.trace_state: not a string within the span", &out->trace_state,
+                          fault);
+    case 6: {
+        uint32_t kind = 0;
+        TRY(read_uint32(reader, type, "Span.kind: not a varint", &kind, fault));
+        out->kind = (int32_t)kind;
+        return OK;
+    }
+    case 10:
+        return read_uint32(reader, type, "Span.dropped_attributes_count: not a varint",
+                           &out->dropped_attributes_count, fault);
+    case 12:
+        return read_uint32(reader, type, "Span.dropped_events_count: not a varint",
+                           &out->dropped_events_count, fault);
+    case 14:
+        return read_uint32(reader, type, "Span.dropped_links_count: not a varint", &out->dropped_links_count,
+                           fault);
+    case 15:
+        EXPECT(type == WIRE_BYTES && wire_bytes(reader, &bytes),
+               "Span.status: not a message within the span");
+        out->status_present = true;
+        return decode_status(bytes, out, fault);
+    case 16:
+        EXPECT(type == WIRE_FIXED32 && wire_fixed32(reader, &out->flags), "Span.flags: not a fixed32");
+        return OK;
+    default: EXPECT(wire_skip(reader, type), "Span: unknown field is cut or malformed"); return OK;
+    }
+}
+
+#define TAG(number, type) ((number) << 3 | (type))
+
+/*
+ * The frequent fields are told by their whole tag byte, number and wire type in one jump; whatever fails here
+ * is looked at again by decode_span_field(), which knows what to say about it.
+ */
 static enum err decode_span(struct otlp_decoder *decoder, struct slice message, struct span_view *out,
                             struct span_ids *ids, struct otlp_fault *fault)
 {
@@ -144,81 +198,34 @@ static enum err decode_span(struct otlp_decoder *decoder, struct slice message, 
     while (reader.at < reader.end) {
         const uint8_t *const start = reader.at;
         struct slice bytes;
-        uint32_t number, type;
-        EXPECT(wire_tag(&reader, &number, &type), "Span: bad field tag");
-        switch (number) {
-        case 9:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &bytes),
-                   "Span.attributes: not a message within the span");
-            keep(decoder->attributes, &out->attributes_count, OTLP_ATTRIBUTES_MAX, bytes, &cut_attributes,
-                 &out->cut);
+        bool good = false;
+        switch (*reader.at++) {
+        case TAG(9, WIRE_BYTES):
+            good = wire_bytes(&reader, &bytes);
+            if (__builtin_expect(good, 1))
+                keep(decoder->attributes, &out->attributes_count, OTLP_ATTRIBUTES_MAX, bytes, &cut_attributes,
+                     &out->cut);
             break;
-        case 1:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &ids->trace),
-                   "Span.trace_id: not bytes within the span");
+        case TAG(1, WIRE_BYTES): good = wire_bytes(&reader, &ids->trace); break;
+        case TAG(2, WIRE_BYTES): good = wire_bytes(&reader, &ids->span); break;
+        case TAG(4, WIRE_BYTES): good = wire_bytes(&reader, &ids->parent); break;
+        case TAG(5, WIRE_BYTES): good = wire_bytes(&reader, &out->name); break;
+        case TAG(7, WIRE_FIXED64): good = wire_fixed64(&reader, &out->start_ns); break;
+        case TAG(8, WIRE_FIXED64): good = wire_fixed64(&reader, &out->end_ns); break;
+        case TAG(11, WIRE_BYTES):
+            good = wire_bytes(&reader, &bytes);
+            if (good)
+                keep(decoder->events, &out->events_count, OTLP_EVENTS_MAX, bytes, &cut_events, &out->cut);
             break;
-        case 2:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &ids->span),
-                   "Span.span_id: not bytes within the span");
+        case TAG(13, WIRE_BYTES):
+            good = wire_bytes(&reader, &bytes);
+            if (good) keep(decoder->links, &out->links_count, OTLP_LINKS_MAX, bytes, &cut_links, &out->cut);
             break;
-        case 3:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &out->trace_state),
-                   "Span.trace_state: not a string within the span");
-            break;
-        case 4:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &ids->parent),
-                   "Span.parent_span_id: not bytes within the span");
-            break;
-        case 5:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &out->name),
-                   "Span.name: not a string within the span");
-            break;
-        case 6: {
-            uint32_t kind = 0;
-            TRY(read_uint32(&reader, type, "Span.kind: not a varint", &kind, fault));
-            out->kind = (int32_t)kind;
-            break;
+        default: break;
         }
-        case 7:
-            EXPECT(type == WIRE_FIXED64 && wire_fixed64(&reader, &out->start_ns),
-                   "Span.start_time_unix_nano: not a fixed64");
-            break;
-        case 8:
-            EXPECT(type == WIRE_FIXED64 && wire_fixed64(&reader, &out->end_ns),
-                   "Span.end_time_unix_nano: not a fixed64");
-            break;
-        case 10:
-            TRY(read_uint32(&reader, type, "Span.dropped_attributes_count: not a varint",
-                            &out->dropped_attributes_count, fault));
-            break;
-        case 11:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &bytes),
-                   "Span.events: not a message within the span");
-            keep(decoder->events, &out->events_count, OTLP_EVENTS_MAX, bytes, &cut_events, &out->cut);
-            break;
-        case 12:
-            TRY(read_uint32(&reader, type, "Span.dropped_events_count: not a varint",
-                            &out->dropped_events_count, fault));
-            break;
-        case 13:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &bytes),
-                   "Span.links: not a message within the span");
-            keep(decoder->links, &out->links_count, OTLP_LINKS_MAX, bytes, &cut_links, &out->cut);
-            break;
-        case 14:
-            TRY(read_uint32(&reader, type, "Span.dropped_links_count: not a varint",
-                            &out->dropped_links_count, fault));
-            break;
-        case 15:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &bytes),
-                   "Span.status: not a message within the span");
-            out->status_present = true;
-            TRY(decode_status(bytes, out, fault));
-            break;
-        case 16:
-            EXPECT(type == WIRE_FIXED32 && wire_fixed32(&reader, &out->flags), "Span.flags: not a fixed32");
-            break;
-        default: EXPECT(wire_skip(&reader, type), "Span: unknown field is cut or malformed");
+        if (__builtin_expect(!good, 0)) {
+            reader.at = start;
+            TRY(decode_span_field(&reader, out, fault));
         }
     }
     out->dropped_attributes_count += cut_attributes;

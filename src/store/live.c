@@ -196,6 +196,8 @@ void live_reset(struct live_block *live, uint64_t seq, uint64_t lsn_first)
     live->counts = (struct live_counts){0};
     writer->seed = random_seed(live, seq);
     writer->cut = 0;
+    memset(writer->hints, 0xff, sizeof writer->hints);
+    memset(writer->event_hints, 0xff, sizeof writer->event_hints);
     writer->resource = writer->scope = NO_ID;
 
     struct live_column *const columns = WRITABLE(live->columns, struct live_column);
@@ -206,7 +208,7 @@ void live_reset(struct live_block *live, uint64_t seq, uint64_t lsn_first)
     columns[COLUMN_LINK_STATE].level = columns[COLUMN_RAW_LINK].level = LEVEL_LINK;
     live->counts.columns = COLUMN_FIXED_COUNT;
     /* Pair 0 is the empty string of every fixed column; shape 0 is empty. */
-    WRITABLE(live->pairs, struct live_pair)[0] = (struct live_pair){.last_row = NO_ROW, .domain = UINT32_MAX};
+    WRITABLE(live->pairs, struct live_pair)[0] = (struct live_pair){.domain = UINT32_MAX};
     live->counts.pairs = 1;
     WRITABLE(live->shapes, struct live_shape)[0] = (struct live_shape){0};
     live->counts.shapes = 1;
@@ -292,8 +294,7 @@ static struct live_pair *pair_new(struct live_block *live, uint32_t domain, stru
     uint32_t offset;
 
     if (live->counts.pairs == LIVE_PAIRS_MAX || !arena_put(live, bytes, &offset)) return NULL;
-    *pair = (struct live_pair){
-        .offset = offset, .len = (uint32_t)bytes.len, .hash = tag, .last_row = NO_ROW, .domain = domain};
+    *pair = (struct live_pair){.offset = offset, .len = (uint32_t)bytes.len, .hash = tag, .domain = domain};
     table_insert(&live->writer->pairs, tag, live->counts.pairs);
     live->counts.pairs++;
     return pair;
@@ -524,6 +525,18 @@ static enum err append_slots(struct live_block *live, enum attribute_level level
 /* ---- events and links -----------------------------------------------------------------------------------
  */
 
+/* The name's pair: that of the event that is likely alike, or looked up. */
+static uint32_t event_name(struct live_block *live, const struct live_event *like, struct slice name)
+{
+    if (like != NULL) {
+        const struct live_pair *const pair = &live->pairs[like->name];
+        if (pair->len == name.len &&
+            (name.len == 0 || same_bytes(live->arena + pair->offset, name.ptr, name.len)))
+            return like->name;
+    }
+    return intern_string(live, COLUMN_EVENT_NAME, name);
+}
+
 static enum err append_event(struct live_block *live, struct slice message, const struct live_event *like,
                              uint32_t *cut, struct otlp_fault *fault)
 {
@@ -533,16 +546,12 @@ static enum err append_event(struct live_block *live, struct slice message, cons
 
     if (live->counts.events == LIVE_CHILDREN_MAX) return ERR_FULL;
     TRY(event_decode(message, live->writer->attribute_scratch, &view, fault));
-    uint32_t name;
-    if (like != NULL && live->pairs[like->name].len == view.name.len &&
-        (view.name.len == 0 ||
-         same_bytes(live->arena + live->pairs[like->name].offset, view.name.ptr, view.name.len))) {
-        name = like->name;
-    } else {
-        name = intern_string(live, COLUMN_EVENT_NAME, view.name);
-        if (name == NO_ID) return ERR_FULL;
-        like = NULL;
-    }
+    const uint32_t name = event_name(live, like, view.name);
+    if (name == NO_ID) return ERR_FULL;
+    uint32_t *const hint = &live->writer->event_hints[(name ^ view.attributes_count << 6) % EVENT_HINTS];
+    if (like == NULL || like->name != name || like->slots_count != view.attributes_count)
+        like = *hint < live->counts.events ? &live->events[*hint] : NULL;
+    *hint = live->counts.events;
     const struct prediction prediction = like != NULL ? (struct prediction){live->slots + like->slots_first,
                                                                             like->slots_count, like->shape}
                                                       : (struct prediction){0};
@@ -603,6 +612,16 @@ static enum err append_children(struct live_block *live, const struct span_view 
 /* ---- spans ----------------------------------------------------------------------------------------------
  */
 
+/* Where the newest row of spans like this one is noted: same sender, name, kind and number of attributes. */
+static uint32_t *hint_of(struct live_block *live, const struct span_view *view, uint32_t name)
+{
+    const uint64_t who = (uint64_t)live->writer->resource << 48 ^ (uint64_t)live->writer->scope << 32 ^ name;
+    const uint64_t what = (uint64_t)view->attributes_count << 8 ^ (uint64_t)(uint32_t)view->kind;
+
+    return &live->writer
+                ->hints[(who * 0x9e3779b97f4a7c15ull ^ what * 0xc2b2ae3d27d4eb4full) >> (64 - HINT_BITS)];
+}
+
 static enum err append_row(struct live_block *live, const struct span_view *view, struct otlp_fault *fault)
 {
     struct live_row *const row = &WRITABLE(live->rows, struct live_row)[live->counts.rows];
@@ -616,10 +635,9 @@ static enum err append_row(struct live_block *live, const struct span_view *view
     const uint32_t status_message = intern_string(live, COLUMN_STATUS_MESSAGE, view->status_message);
     if (name == NO_ID || trace_state == NO_ID || status_message == NO_ID) return ERR_FULL;
 
-    struct live_pair *const name_pair = &WRITABLE(live->pairs, struct live_pair)[name];
+    uint32_t *const hint = hint_of(live, view, name);
     /* Any valid row will do for a hint; one that was undone has slots that no longer match its shape. */
-    const bool seen = name_pair->last_row < live->counts.rows;
-    const struct live_row *const like = seen ? &live->rows[name_pair->last_row] : NULL;
+    const struct live_row *const like = *hint < live->counts.rows ? &live->rows[*hint] : NULL;
     const struct prediction prediction = like != NULL ? (struct prediction){live->slots + like->slots_first,
                                                                             like->slots_count, like->shape}
                                                       : (struct prediction){0};
@@ -653,7 +671,7 @@ static enum err append_row(struct live_block *live, const struct span_view *view
         .events_first = events_first,
         .links_first = links_first,
     };
-    name_pair->last_row = live->counts.rows;
+    *hint = live->counts.rows;
     live->counts.rows++;
     if (cut > 0) live->writer->cut++;
     return OK;

@@ -7,7 +7,7 @@
 
 #include "store/live.h"
 
-enum { NO_ROW = UINT32_MAX, NO_ID = UINT32_MAX };
+enum { NO_ID = UINT32_MAX, HINT_BITS = 13, EVENT_HINTS = 1024 };
 
 /* What a pair's bytes are. Below COLUMN_FIXED_COUNT: a string of that fixed column; else a KeyValue of a
  * level. */
@@ -33,6 +33,8 @@ struct live_writer {
     uint32_t resource, scope; /* of the spans that follow */
     uint32_t cut;             /* spans with something cut since the last live_take_cut() */
     uint64_t seed;
+    uint32_t hints[1 << HINT_BITS];    /* newest row by (sender, name, kind, number of attributes) */
+    uint32_t event_hints[EVENT_HINTS]; /* newest event by (name, number of attributes) */
     uint32_t shape_scratch[OTLP_ATTRIBUTES_MAX];
     struct slice attribute_scratch[OTLP_ATTRIBUTES_MAX];
 };
