@@ -69,6 +69,9 @@ enum err server_listen(struct server *server, enum listener_role role, const cha
 /* The port that the role's listener is bound to; 0 without one. */
 uint16_t server_port(const struct server *server, enum listener_role role);
 
+/* Replaces the table, e.g. with a longer one when what stands behind its rows is ready. */
+void server_set_routes(struct server *server, const struct route *routes, size_t routes_count);
+
 /* After each turn of the io: deferred answers, deadlines, receives that waited for buffers. */
 void server_turn(struct server *server);
 /* How long the next turn of the io may wait at most. */
@@ -76,6 +79,8 @@ uint64_t server_wait_ns(const struct server *server);
 
 void server_drain(struct server *server);
 bool server_idle(const struct server *server);
+/* Closes every connection, whatever it waits for; tickets become cancelled. */
+void server_drop(struct server *server);
 /* Connections open now. */
 unsigned server_conns(const struct server *server);
 

@@ -82,6 +82,12 @@ uint16_t server_port(const struct server *server, enum listener_role role)
     return server->listeners[role].io != NULL ? io_listener_port(server->listeners[role].io) : 0;
 }
 
+void server_set_routes(struct server *server, const struct route *routes, size_t routes_count)
+{
+    server->config.routes = routes;
+    server->config.routes_count = routes_count;
+}
+
 static void look_at_deadlines(struct server *server, uint64_t now_ns)
 {
     for (unsigned i = 0; i < server->slots; i++)
@@ -126,6 +132,12 @@ bool server_idle(const struct server *server)
     return server->conns_busy == 0;
 }
 
+void server_drop(struct server *server)
+{
+    for (unsigned i = 0; i < server->slots; i++)
+        if (server->conns[i].stage != CONN_FREE) conn_close(&server->conns[i], true);
+}
+
 unsigned server_conns(const struct server *server)
 {
     return server->conns_open;
@@ -150,8 +162,7 @@ void server_close(struct server *server)
 
     server->draining = true;
     close_listeners(server);
-    for (unsigned i = 0; i < server->slots; i++)
-        if (server->conns[i].stage != CONN_FREE) conn_close(&server->conns[i], true);
+    server_drop(server);
     /* Cancelled operations land before their memory goes. */
     while (server->conns_busy > 0 && io_now_ns(server->io) < patience_ns) {
         conn_unstarve(server);

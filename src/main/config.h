@@ -1,0 +1,40 @@
+/*
+ * Where options come from: a YAML file, the environment, the command line, in this order; and the checks that
+ * concern several of them.
+ */
+#ifndef MAIN_CONFIG_H
+#define MAIN_CONFIG_H
+
+#include "option.h"
+
+#include <stdio.h>
+
+/*
+ * Each returns ERR_MALFORMED with one line in error: "file:line: what" for a file. Unknown and repeated keys,
+ * anchors, and values of another type than a scalar are errors.
+ */
+enum err config_read_file(struct options *options, const char *path, char error[OPTION_ERROR_MAX]);
+/* The same from memory; name stands for the file in errors. */
+enum err config_read_text(struct options *options, const char *name, const char *text, size_t len,
+                          char error[OPTION_ERROR_MAX]);
+/* environment is a list of NAME=value, ended by NULL. */
+enum err config_read_environment(struct options *options, char *const *environment,
+                                 char error[OPTION_ERROR_MAX]);
+/* --key value, --key=value; *config_path is set by --config. */
+enum err config_read_arguments(struct options *options, int count, char *const *arguments,
+                               const char **config_path, char error[OPTION_ERROR_MAX]);
+
+/* All of it, with the file that --config names. */
+enum err config_read(struct options *options, int count, char *const *arguments, char *const *environment,
+                     char error[OPTION_ERROR_MAX]);
+
+/* ERR_MALFORMED: options contradict each other. ERR_DENIED: an address is exposed without consent. */
+enum err config_check(const struct options *options, char error[OPTION_ERROR_MAX]);
+/* Is any address reachable from another host? */
+bool config_is_exposed(const struct options *options);
+
+/* A configuration file with every key, its default, unit and help; reading it gives the defaults. */
+void config_print_sample(FILE *out);
+void config_print_help(FILE *out);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * The program: reads what is asked and does it.
+ *
+ * Exit codes: 0 done; 1 failed while starting or running; 2 not understood; 78 the configuration is wrong or
+ * unsafe.
+ */
+#include "config.h"
+#include "placement.h"
+#include "plan.h"
+#include "serve.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+
+static const char usage[] =
+    "Usage: spanmill COMMAND [OPTIONS]\n"
+    "\n"
+    "  serve    receives, stores and serves traces until SIGTERM or SIGINT\n"
+    "  plan     shows which CPU serves which network queue and shard (--json)\n"
+    "  check    reads the configuration and says what is wrong with it\n"
+    "           (--print-sample prints a file with every key)\n"
+    "  --help, --version\n"
+    "\n"
+    "Options of serve and check; each is also a key of the file and a variable SPANMILL_...:\n"
+    "  --config FILE\n"
+    "        YAML file; environment variables and flags win over it\n";
+
+static int usage_error(const char *what)
+{
+    fprintf(stderr, "spanmill: %s\n", what);
+    return EXIT_USAGE;
+}
+
+static int help(void)
+{
+    fputs(usage, stdout);
+    config_print_help(stdout);
+    return 0;
+}
+
+static int read_options(struct options *options, int count, char *const *arguments)
+{
+    char error[OPTION_ERROR_MAX];
+
+    if (config_read(options, count, arguments, environ, error) == OK && config_check(options, error) == OK)
+        return 0;
+    fprintf(stderr, "spanmill: %s\n", error);
+    return EXIT_CONFIG;
+}
+
+static int run_serve(int count, char *const *arguments)
+{
+    static struct options options;
+    const int code = read_options(&options, count, arguments);
+
+    return code != 0 ? code : serve(&options);
+}
+
+static int run_check(int count, char *const *arguments)
+{
+    static struct options options;
+
+    if (count == 1 && strcmp(arguments[0], "--print-sample") == 0) {
+        config_print_sample(stdout);
+        return 0;
+    }
+    const int code = read_options(&options, count, arguments);
+    if (code == 0) puts("the configuration is sound");
+    return code;
+}
+
+static int run_plan(int count, char *const *arguments)
+{
+    static struct plan_interface interfaces[PLAN_INTERFACES_MAX];
+    static struct placement placement;
+    const bool json = count > 0 && strcmp(arguments[0], "--json") == 0;
+    static struct options options;
+
+    const int code = read_options(&options, count - json, arguments + json);
+    if (code != 0) return code;
+    placement_read(&placement);
+    const unsigned wanted = (unsigned)options_number(&options, OPTION_SHARDS);
+    const unsigned shards = wanted > 0 ? wanted : placement_shards(placement.cpus_count);
+    const unsigned found = plan_read("", &placement, shards, interfaces, PLAN_INTERFACES_MAX);
+    (json ? plan_print_json : plan_print)(stdout, interfaces, found, shards);
+    return 0;
+}
+
+int main(int count, char **arguments)
+{
+    if (count < 2) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    const char *const command = arguments[1];
+    if (strcmp(command, "serve") == 0) return run_serve(count - 2, arguments + 2);
+    if (strcmp(command, "plan") == 0) return run_plan(count - 2, arguments + 2);
+    if (strcmp(command, "check") == 0) return run_check(count - 2, arguments + 2);
+    if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) return help();
+    if (strcmp(command, "--version") == 0) {
+        puts("spanmill " SPANMILL_VERSION);
+        return 0;
+    }
+    return usage_error("unknown command; see spanmill --help");
+}

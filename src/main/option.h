@@ -1,0 +1,124 @@
+/*
+ * The options of the program: one table gives each its name in the configuration file, on the command line
+ * and in the environment, its default, limits, unit and help.
+ *
+ *   key in the file   journal.cap: 1GiB      (or nested: journal: {cap: 1GiB})
+ *   flag              --journal-cap 1GiB     (yes/no options: --debug-endpoints alone means yes)
+ *   environment       SPANMILL_JOURNAL_CAP=1GiB
+ *
+ * Later sources win: defaults, file, environment, flags. Sizes are 512B, 64KiB, 16MiB, 1GiB; durations 250ms,
+ * 10s, 5m, 2h, 7d. A value that does not parse or lies beyond its limits stops the start; none is silently
+ * changed.
+ */
+#ifndef MAIN_OPTION_H
+#define MAIN_OPTION_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum option_type { TYPE_TEXT, TYPE_ADDRESS, TYPE_COUNT, TYPE_SIZE, TYPE_DURATION, TYPE_BOOL, TYPE_LEVEL };
+
+/*  id                      key                              type      default            min      max help */
+#define OPTION_TABLE(X)                                                                                      \
+    X(DATA, "data", TEXT, "./data", "", "", "directory of everything that is stored")                        \
+    X(OTLP_HTTP, "otlp-http", ADDRESS, "127.0.0.1:4318", "", "", "address for OTLP over HTTP")               \
+    X(QUERY, "query", ADDRESS, "127.0.0.1:16686", "", "", "address for queries")                             \
+    X(OPS, "ops", ADDRESS, "127.0.0.1:9464", "", "", "address for /metrics, /healthz and /readyz")           \
+    X(HOSTS, "hosts", TEXT, "", "", "",                                                                      \
+      "names, parted by commas, under which the query and ops listeners may be asked, beside addresses and " \
+      "localhost; "                                                                                          \
+      "* allows all")                                                                                        \
+    X(EXPOSURE, "i_accept_unauthenticated_network_exposure", BOOL, "false", "", "",                          \
+      "allows addresses beyond loopback although nobody has to prove who they are")                          \
+    X(SHARDS, "shards", COUNT, "0", "0", "255", "shard threads; 0 chooses by the number of CPUs")            \
+    X(SEALERS, "sealers", COUNT, "0", "0", "64",                                                             \
+      "threads that write segments; 0 chooses by the number of shards")                                      \
+    X(PIN, "placement.pin", BOOL, "true", "", "", "pins each shard thread to a CPU")                         \
+    X(INFLIGHT, "memory.inflight", SIZE, "128MiB", "1MiB", "64GiB",                                          \
+      "request bodies in work, received and inflated, per shard; beyond it requests are answered 503")       \
+    X(JOURNAL_FILE, "journal.file", SIZE, "64MiB", "1MiB", "1GiB", "size of one journal file")               \
+    X(JOURNAL_CAP, "journal.cap", SIZE, "1GiB", "4MiB", "1TiB", "journal files per shard, in all")           \
+    X(LIVE_AGE, "live.age", DURATION, "10m", "100ms", "1d",                                                  \
+      "a block is sealed at this age even when it is not full")                                              \
+    X(LIVE_BLOCKS, "live.blocks", COUNT, "4", "2", "16",                                                     \
+      "blocks in memory per shard: one open, the rest being sealed")                                         \
+    X(SEGMENT_SIZE, "segment.size", SIZE, "256MiB", "1MiB", "4GiB", "a segment file is closed at this size") \
+    X(SEGMENT_WINDOW, "segment.window", DURATION, "10m", "1s", "1d", "or after this time")                   \
+    X(BODY_MAX, "limits.body", SIZE, "16MiB", "1KiB", "64MiB", "request body as received")                   \
+    X(PLAIN_MAX, "limits.plain", SIZE, "64MiB", "1KiB", "64MiB", "request body after decompression")         \
+    X(CONNS, "limits.connections", COUNT, "4096", "1", "65536", "connections per shard")                     \
+    X(CONNS_SOURCE, "limits.connections-per-source", COUNT, "512", "1", "65536",                             \
+      "connections from one address per shard")                                                              \
+    X(REQUESTS_CONN, "limits.requests-per-connection", COUNT, "100000", "1", "4294967295",                   \
+      "requests before a connection is closed in order")                                                     \
+    X(HEAD_TIME, "limits.head-time", DURATION, "5s", "100ms", "1h", "for the whole head of a request")       \
+    X(IDLE_TIME, "limits.idle-time", DURATION, "60s", "100ms", "1d",                                         \
+      "a connection is kept without a request")                                                              \
+    X(BODY_GRACE, "limits.body-grace", DURATION, "5s", "100ms", "1h",                                        \
+      "before the minimum rate of a body counts")                                                            \
+    X(BODY_RATE, "limits.body-rate", SIZE, "1KiB", "1B", "1GiB", "minimum rate of a body, per second")       \
+    X(BODY_TIME, "limits.body-time", DURATION, "60s", "100ms", "1h", "for the whole body")                   \
+    X(STALL_TIME, "limits.stall-time", DURATION, "10s", "100ms", "1h",                                       \
+      "an answer of which the client takes nothing")                                                         \
+    X(DEBUG_ENDPOINTS, "debug-endpoints", BOOL, "false", "", "", "POST /debug/seal on the ops listener")     \
+    X(ACCEPT_DAMAGE, "accept-journal-damage", BOOL, "false", "", "",                                         \
+      "starts although acknowledged spans are missing from a journal")                                       \
+    X(LOG_LEVEL, "log-level", LEVEL, "info", "", "", "debug, info, warn or error")
+
+enum option_id {
+#define X(id, key, type, standard, min, max, help) OPTION_##id,
+    OPTION_TABLE(X)
+#undef X
+        OPTION_COUNT
+};
+
+enum { OPTION_TEXT_MAX = 1024, OPTION_ERROR_MAX = 512 };
+
+struct option {
+    const char *key;
+    enum option_type type;
+    const char *standard; /* default, as text */
+    const char *min, *max;
+    const char *help;
+};
+extern const struct option option_table[OPTION_COUNT];
+
+struct options {
+    struct {
+        uint64_t number;            /* count, bytes, nanoseconds, 0 or 1, enum log_level */
+        char text[OPTION_TEXT_MAX]; /* as given */
+        bool given;                 /* not the default */
+    } values[OPTION_COUNT];
+};
+
+void options_init(struct options *options);
+/* Parses text into the option. ERR_MALFORMED: error says why, naming key and value. */
+enum err options_set(struct options *options, enum option_id id, const char *text,
+                     char error[OPTION_ERROR_MAX]);
+
+static inline uint64_t options_number(const struct options *options, enum option_id id)
+{
+    return options->values[id].number;
+}
+static inline const char *options_text(const struct options *options, enum option_id id)
+{
+    return options->values[id].text;
+}
+
+/* Key as in the file ("journal.cap"); OPTION_COUNT if there is none. */
+enum option_id option_by_key(const char *key);
+/* Flag without dashes ("journal-cap"). */
+enum option_id option_by_flag(const char *flag);
+/* "SPANMILL_JOURNAL_CAP" */
+void option_environment_name(enum option_id id, char *out, size_t capacity);
+void option_flag_name(enum option_id id, char *out, size_t capacity);
+
+/* "64MiB" -> bytes, "10s" -> nanoseconds. ERR_MALFORMED: no number, no unit that we know, or beyond 64 bits.
+ */
+enum err size_parse(const char *text, uint64_t *bytes);
+enum err duration_parse(const char *text, uint64_t *ns);
+
+#endif

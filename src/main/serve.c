@@ -1,0 +1,468 @@
+/*
+ * The leader: brings the server up, waits for a signal, takes it down.
+ *
+ *   up      signals blocked -> data directory, lock -> catalog of segments -> sealers -> desk (health answers
+ * from here on) -> shards recover side by side -> everybody listens -> "ready" down    everybody drains:
+ * listeners closed, requests in work answered, journals idle -> queries end -> threads close -> sealers,
+ * catalog, lock
+ *
+ * SIGTERM and SIGINT stop in order, within five seconds; a second one, or running out of time, ends the
+ * process at once, which is a crash the journal is made for. A thread that fails is logged where it fails and
+ * ends the process with code 1: in the middle of the start there is nothing worth unwinding, and later the
+ * journal's promise holds.
+ */
+#include "serve.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config.h"
+#include "io/io.h"
+#include "placement.h"
+#include "process.h"
+#include "shard/sealer.h"
+#include "store/segment.h"
+#include "world.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EXIT_FAILED = 1, TICK_MS = 10, STOP_TICKS_MAX = 4500 / TICK_MS };
+
+/* ---- signals --------------------------------------------------------------------------------------------
+ */
+
+static sigset_t stop_signals;
+
+/* Blocked in every thread, taken by the leader alone. Others that a service may get are ignored. */
+static void signals_block(void)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    static const int ignored[] = {SIGPIPE, SIGHUP, SIGALRM, SIGUSR1, SIGUSR2};
+
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        (void)sigaction(ignored[i], &ignore, NULL);
+    sigemptyset(&stop_signals);
+    sigaddset(&stop_signals, SIGTERM);
+    sigaddset(&stop_signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &stop_signals, NULL);
+}
+
+/* Waits one tick; true when a stop signal has come. */
+static bool signal_came(unsigned milliseconds)
+{
+    const struct timespec patience = {.tv_sec = milliseconds / 1000,
+                                      .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+
+    return sigtimedwait(&stop_signals, NULL, &patience) > 0;
+}
+
+_Noreturn static void end_at_once(int code)
+{
+    _exit(code);
+}
+
+/* ---- what is asked of the world -------------------------------------------------------------------------
+ */
+
+static void split_hosts(struct world *world)
+{
+    char *at = world->hosts_text, *name;
+
+    snprintf(world->hosts_text, sizeof world->hosts_text, "%s", options_text(world->options, OPTION_HOSTS));
+    while ((name = strsep(&at, ", ")) != NULL)
+        if (*name != '\0' && world->hosts_count < sizeof world->hosts / sizeof *world->hosts)
+            world->hosts[world->hosts_count++] = name;
+}
+
+static uint64_t at_most(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A request that could never get its memory is refused for good (413), not with "try again" for ever. */
+static void derive_body_limits(struct world *world)
+{
+    const struct options *const options = world->options;
+    const uint64_t half = options_number(options, OPTION_INFLIGHT) / 2;
+
+    world->body_bytes_max = at_most(options_number(options, OPTION_BODY_MAX), half);
+    world->plain_bytes_max = at_most(options_number(options, OPTION_PLAIN_MAX), half);
+    if (world->plain_bytes_max < options_number(options, OPTION_PLAIN_MAX))
+        log_warn("main", "memory.inflight lowers the largest request",
+                 "body_bytes_max=%" PRIu64 " plain_bytes_max=%" PRIu64, world->body_bytes_max,
+                 world->plain_bytes_max);
+}
+
+static void derive_limits(struct world *world)
+{
+    const struct options *const options = world->options;
+
+    derive_body_limits(world);
+    world->limits = (struct server_limits){
+        .conns_max = (unsigned)options_number(options, OPTION_CONNS),
+        .conns_per_source_max = (unsigned)options_number(options, OPTION_CONNS_SOURCE),
+        .requests_per_conn_max = (unsigned)options_number(options, OPTION_REQUESTS_CONN),
+        .body_bytes_max = world->body_bytes_max,
+        .head_ns_max = options_number(options, OPTION_HEAD_TIME),
+        .idle_ns_max = options_number(options, OPTION_IDLE_TIME),
+        .body_grace_ns = options_number(options, OPTION_BODY_GRACE),
+        .body_rate_bytes_min = options_number(options, OPTION_BODY_RATE),
+        .body_ns_max = options_number(options, OPTION_BODY_TIME),
+        .stall_ns_max = options_number(options, OPTION_STALL_TIME),
+    };
+    split_hosts(world);
+}
+
+/*
+ * Listeners share their port (SO_REUSEPORT), so a second program on the same port would not be told: the
+ * kernel would deal connections to both. Binding once without sharing finds it.
+ */
+static bool port_is_free(const char *address)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } name = {0};
+    const char *const colon = strrchr(address, ':');
+    const bool six = address[0] == '[';
+    const unsigned long port = strtoul(colon + 1, NULL, 10);
+    char host[ADDRESS_TEXT_MAX];
+    const int on = 1;
+
+    if (port == 0) return true;
+    snprintf(host, sizeof host, "%.*s", (int)(colon - address) - 2 * six, address + six);
+    name.any.sa_family = six ? AF_INET6 : AF_INET;
+    if (six)
+        name.v6.sin6_port = htons((uint16_t)port);
+    else
+        name.v4.sin_port = htons((uint16_t)port);
+    if (inet_pton(name.any.sa_family, host, six ? (void *)&name.v6.sin6_addr : (void *)&name.v4.sin_addr) !=
+        1) {
+        log_error("main", "not an address", "address=%s", address);
+        return false;
+    }
+    const int fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return true; /* whoever listens will say it better */
+    const bool bound = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                       bind(fd, &name.any, six ? sizeof name.v6 : sizeof name.v4) == 0 && listen(fd, 1) == 0;
+    if (!bound) log_error("main", "cannot listen", "address=%s error=\"%s\"", address, strerror(errno));
+    close(fd);
+    return bound;
+}
+
+/* ---- up -------------------------------------------------------------------------------------------------
+ */
+
+static bool failed(const char *what, const char *object, enum err err)
+{
+    log_error("main", what, "%s error=\"%s\"", object, err_text(err));
+    return false;
+}
+
+static bool open_data(struct world *world)
+{
+    const char *const path = options_text(world->options, OPTION_DATA);
+
+    enum err err = io_open_plain(&world->io);
+    if (err != OK) return failed("cannot set up files", "", err);
+    err = io_dir_open(world->io, NULL, path, true, &world->data_dir);
+    if (err != OK) return failed("cannot open the data directory", path, err);
+    err = superblock_open(world->io, world->data_dir, &world->superblock);
+    if (err == ERR_BUSY) return failed("another process works in the data directory", path, err);
+    if (err != OK) return failed("cannot open the superblock", path, err);
+    return true;
+}
+
+static void journal_name(unsigned index, char *out, size_t capacity)
+{
+    snprintf(out, capacity, "journal-%u", index);
+}
+
+/* Shards of earlier starts: their journals hold acknowledged spans. */
+static unsigned count_journals(struct world *world)
+{
+    for (unsigned i = 0; i < SHARDS_MAX; i++) {
+        struct io_dir *dir;
+        char name[32];
+
+        journal_name(i, name, sizeof name);
+        if (io_dir_open(world->io, world->data_dir, name, false, &dir) != OK) return i;
+        io_dir_close(world->io, dir);
+    }
+    return SHARDS_MAX;
+}
+
+static bool open_shards(struct world *world, const struct placement *placement)
+{
+    const unsigned wanted = (unsigned)options_number(world->options, OPTION_SHARDS);
+    const unsigned found = count_journals(world);
+
+    world->shards_listening = wanted > 0 ? wanted : placement_shards(placement->cpus_count);
+    if (world->shards_listening > SHARDS_MAX) world->shards_listening = SHARDS_MAX;
+    world->shards_count = world->shards_listening > found ? world->shards_listening : found;
+    if (found > world->shards_listening)
+        log_warn("main",
+                 "the data directory holds journals of more shards; they are kept up, without a listener",
+                 "shards=%u journals=%u", world->shards_listening, found);
+
+    const size_t bytes = world->shards_count * sizeof *world->shards;
+    world->shards = aligned_alloc(alignof(struct shard_thread), bytes);
+    if (world->shards == NULL) return failed("no memory for shards", "", ERR_NO_MEMORY);
+    memset(world->shards, 0, bytes);
+    for (unsigned i = 0; i < world->shards_count; i++) {
+        struct shard_thread *const shard = &world->shards[i];
+        char name[32];
+
+        journal_name(i, name, sizeof name);
+        const enum err err = io_dir_open(world->io, world->data_dir, name, true, &shard->journal_dir);
+        if (err != OK) return failed("cannot open a journal directory", name, err);
+        shard->world = world;
+        shard->index = i;
+        shard->listens = i < world->shards_listening;
+        const bool pinned = options_number(world->options, OPTION_PIN) && i < placement->cpus_count;
+        shard->cpu = pinned ? (int)placement->cpus[i] : -1;
+        snprintf(shard->name, sizeof shard->name, "shard-%u", (unsigned)(uint8_t)i);
+    }
+    const enum err err = io_dir_sync(world->io, world->data_dir); /* the names of new journal directories */
+    return err == OK ? true : failed("cannot sync the data directory", "", err);
+}
+
+static bool open_catalog(struct world *world)
+{
+    const struct segment_config config = {
+        .instance = world->superblock.instance,
+        .bytes_max = options_number(world->options, OPTION_SEGMENT_SIZE),
+        .window_ns = options_number(world->options, OPTION_SEGMENT_WINDOW),
+        .shards = (uint16_t)world->shards_count,
+    };
+    struct catalog_report report;
+
+    const enum err err = catalog_open(world->io, world->data_dir, &config, &world->catalog, &report);
+    if (err != OK) return failed("cannot open the segments", "", err);
+    log_info("main", "segments",
+             "segments=%" PRIu64 " blocks=%" PRIu64 " spans=%" PRIu64 " bytes=%" PRIu64 " rebuilt=%" PRIu64
+             " fenced=%" PRIu64 " gaps=%" PRIu64,
+             report.segments, report.blocks, report.spans, report.bytes, report.rebuilt, report.fenced,
+             report.gaps);
+    return true;
+}
+
+static bool open_sealer(struct world *world)
+{
+    const unsigned wanted = (unsigned)options_number(world->options, OPTION_SEALERS);
+    const struct sealer_config config = {
+        .catalog = world->catalog,
+        .threads = wanted > 0 ? wanted : placement_sealers(world->shards_count),
+        .metrics = &world->sealer_metrics,
+    };
+
+    const enum err err = sealer_open(&config, &world->sealer);
+    return err == OK ? true : failed("cannot start the sealers", "", err);
+}
+
+static bool open_ops(struct world *world)
+{
+    static const struct metrics *sets[SHARDS_MAX + 2];
+    static const char *names[SHARDS_MAX + 2];
+    static char numbers[SHARDS_MAX][12];
+    static const char remark[] = "exposed: addresses can be reached from other hosts without authentication "
+                                 "(i_accept_unauthenticated_network_exposure)\n";
+    size_t count = 0;
+
+    for (unsigned i = 0; i < world->shards_count; i++) {
+        snprintf(numbers[i], sizeof numbers[i], "%u", i);
+        sets[count] = &world->shards[i].metrics;
+        names[count++] = numbers[i];
+    }
+    sets[count] = &world->desk.metrics;
+    names[count++] = "desk";
+    sets[count] = &world->sealer_metrics;
+    names[count++] = "sealer";
+    const struct ops_config config = {
+        .sets = sets,
+        .set_names = names,
+        .sets_count = count,
+        .shards_count = world->shards_count,
+        .debug_endpoints = options_number(world->options, OPTION_DEBUG_ENDPOINTS) != 0,
+        .remark = config_is_exposed(world->options) ? remark : NULL,
+        .process_metrics = process_metrics,
+    };
+    const enum err err = ops_open(&config, &world->ops);
+    if (err != OK) return failed("no memory for operations", "", err);
+    world->desk.world = world;
+    world->desk.ops_routes_count = ops_routes(world->ops, world->desk.ops_routes);
+    world->desk.routes = world->desk.ops_routes;
+    world->desk.routes_count = world->desk.ops_routes_count;
+    return true;
+}
+
+static bool start_thread(struct thread *thread, void *(*run)(void *), void *context)
+{
+    const int error = pthread_create(&thread->pthread, NULL, run, context);
+
+    thread->started = error == 0;
+    if (error != 0) log_error("main", "cannot start a thread", "error=\"%s\"", strerror(error));
+    return error == 0;
+}
+
+/* ---- leading --------------------------------------------------------------------------------------------
+ */
+
+static bool all_reached(const struct world *world, enum thread_state state)
+{
+    bool reached = atomic_load(&world->desk.thread.state) >= (int)state;
+
+    for (unsigned i = 0; i < world->shards_count; i++)
+        reached = reached && atomic_load(&world->shards[i].thread.state) >= (int)state;
+    return reached;
+}
+
+static bool any_failed(const struct world *world)
+{
+    bool failure = atomic_load(&world->desk.thread.state) == STATE_FAILED;
+
+    for (unsigned i = 0; i < world->shards_count; i++)
+        failure = failure || atomic_load(&world->shards[i].thread.state) == STATE_FAILED;
+    return failure;
+}
+
+static void enter_phase(struct world *world, enum phase phase)
+{
+    atomic_store_explicit(&world->phase, (int)phase, memory_order_release);
+    if (phase == PHASE_CLOSE) return; /* their io may be gone by now; nobody sleeps long in PHASE_DRAIN */
+    io_wake(atomic_load(&world->desk.thread.io));
+    for (unsigned i = 0; i < world->shards_count; i++)
+        io_wake(atomic_load(&world->shards[i].thread.io));
+}
+
+/* A start may take as long as its journals need; a signal ends it at once. */
+static void wait_for_start(const struct world *world, enum thread_state state)
+{
+    while (!all_reached(world, state)) {
+        if (any_failed(world)) end_at_once(EXIT_FAILED);
+        if (signal_came(TICK_MS)) end_at_once(0);
+    }
+    if (any_failed(world)) end_at_once(EXIT_FAILED);
+}
+
+static void wait_for_stop(const struct world *world, enum thread_state state, unsigned *ticks_left)
+{
+    while (!all_reached(world, state)) {
+        if (signal_came(TICK_MS)) {
+            log_warn("main", "second signal, ending at once", "state=%d", (int)state);
+            end_at_once(EXIT_FAILED);
+        }
+        if (--*ticks_left > 0) continue;
+        log_error("main", "cannot stop in order in time, ending at once", "state=%d", (int)state);
+        end_at_once(EXIT_FAILED);
+    }
+    if (any_failed(world)) end_at_once(EXIT_FAILED);
+}
+
+static bool start_threads(struct world *world)
+{
+    if (!start_thread(&world->desk.thread, desk_run, &world->desk)) return false;
+    for (unsigned i = 0; i < world->shards_count; i++)
+        if (!start_thread(&world->shards[i].thread, shard_thread_run, &world->shards[i])) return false;
+    wait_for_start(world, STATE_RECOVERED);
+    return true;
+}
+
+static void tell_ready(const struct world *world)
+{
+    char pins[256] = "";
+    size_t len = 0;
+
+    for (unsigned i = 0; i < world->shards_count && len + 12 < sizeof pins; i++)
+        len += (size_t)snprintf(pins + len, sizeof pins - len, "%s%d", i > 0 ? "," : "",
+                                world->shards[i].cpu);
+    log_info("main", "ready", "otlp_http=%s query=%s ops=%s shards=%u cpus=%s resident_mib=%" PRIu64,
+             world->otlp_address, options_text(world->options, OPTION_QUERY),
+             options_text(world->options, OPTION_OPS), world->shards_listening, pins,
+             process_resident_bytes() >> 20);
+}
+
+static void wait_for_signal(const struct world *world)
+{
+    while (!signal_came(500))
+        if (any_failed(world)) end_at_once(EXIT_FAILED);
+}
+
+/* ---- down -----------------------------------------------------------------------------------------------
+ */
+
+static void close_world(struct world *world)
+{
+    for (unsigned i = 0; i < world->shards_count; i++) {
+        pthread_join(world->shards[i].thread.pthread, NULL);
+        io_dir_close(world->io, world->shards[i].journal_dir);
+    }
+    pthread_join(world->desk.thread.pthread, NULL);
+    sealer_close(world->sealer);
+    catalog_close(world->catalog, world->io);
+    ops_close(world->ops);
+    superblock_close(&world->superblock, world->io);
+    io_dir_close(world->io, world->data_dir);
+    io_close(world->io);
+    free(world->shards);
+}
+
+static void stop(struct world *world)
+{
+    unsigned ticks_left = STOP_TICKS_MAX;
+
+    log_info("main", "stopping", "resident_mib=%" PRIu64, process_resident_bytes() >> 20);
+    ops_stopping(world->ops);
+    enter_phase(world, PHASE_DRAIN);
+    wait_for_stop(world, STATE_DRAINED, &ticks_left);
+    enter_phase(world, PHASE_CLOSE);
+    wait_for_stop(world, STATE_ENDED, &ticks_left);
+    close_world(world);
+    log_info("main", "stopped", "milliseconds_max=%u", (STOP_TICKS_MAX - ticks_left) * TICK_MS);
+}
+
+static bool ports_are_free(const struct options *options)
+{
+    return port_is_free(options_text(options, OPTION_OTLP_HTTP)) &&
+           port_is_free(options_text(options, OPTION_QUERY)) &&
+           port_is_free(options_text(options, OPTION_OPS));
+}
+
+int serve(const struct options *options)
+{
+    static struct world world; /* one to a process; large */
+    static struct placement placement;
+    char ignored[64];
+
+    (void)process_metrics(ignored, sizeof ignored);
+    log_set_level((enum log_level)options_number(options, OPTION_LOG_LEVEL));
+    world.options = options;
+    signals_block();
+    placement_read(&placement);
+    derive_limits(&world);
+    log_info("main", "spanmill", "version=%s data=%s cpus=%u", SPANMILL_VERSION,
+             options_text(options, OPTION_DATA), placement.cpus_count);
+    if (config_is_exposed(options))
+        log_warn("main", "addresses can be reached from other hosts without authentication",
+                 "option=i_accept_unauthenticated_network_exposure");
+
+    if (!ports_are_free(options) || !open_data(&world) || !open_shards(&world, &placement) ||
+        !open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) || !start_threads(&world))
+        end_at_once(EXIT_FAILED);
+    enter_phase(&world, PHASE_SERVE);
+    wait_for_start(&world, STATE_SERVING);
+    tell_ready(&world);
+    wait_for_signal(&world);
+    stop(&world);
+    return 0;
+}
