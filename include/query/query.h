@@ -1,0 +1,48 @@
+/*
+ * Questions over live blocks and segments, and the HTTP API that asks them. Worker threads with a plain io of
+ * their own do the work; the connection's thread only parses and queues, and the answer goes back through its
+ * ticket.
+ *
+ *   query_open() -> query_routes() into the server's route table -> server runs -> query_close() after it
+ * stopped
+ *
+ * A query takes each shard's live set, then the catalog version (shard.h says why in that order), so it sees
+ * every span that was acknowledged before it came, once. It has a deadline and a memory limit, and ends early
+ * when its client leaves.
+ */
+#ifndef QUERY_QUERY_H
+#define QUERY_QUERY_H
+
+#include "base/err.h"
+#include "server/exchange.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct catalog;
+struct metrics;
+struct query;
+struct shard;
+
+struct query_config {
+    struct shard *const *shards; /* borrowed */
+    size_t shards_count;
+    struct catalog *catalog;   /* borrowed */
+    struct metrics *metrics;   /* borrowed; the query pool's own set */
+    unsigned threads;          /* default 2 */
+    unsigned waiting_max;      /* queued queries; more are answered 429. Default 32 */
+    uint64_t deadline_ns;      /* per query, default 30 s */
+    uint64_t memory_bytes_max; /* per query, default 256 MiB */
+    uint64_t answer_bytes_max; /* default 64 MiB; a longer trace is cut and says truncated */
+};
+
+enum err query_open(const struct query_config *config, struct query **out);
+/*
+ * Rows for the route table, ROLE_QUERY, valid until query_close():
+ *   GET /query/v1/traces/{id}  GET /query/v1/traces  GET /query/v1/services  GET /query/v1/operations
+ */
+const struct route *query_routes(const struct query *query, size_t *count);
+/* Ends running queries (503) and joins the workers. */
+void query_close(struct query *query);
+
+#endif
