@@ -112,16 +112,19 @@ bool http1__refuse(struct http1 *http1, int status, const char *reason)
 
 /* ---- the head: collected line by line ---- */
 
-/* Might one of eight bytes be a control byte? May say yes in vain, but never no. */
-static bool maybe_control(const uint8_t *ptr)
+/*
+ * Which of eight bytes are control bytes: 0x80 set in each. The lowest one is right, those above it may be
+ * wrong (a borrow). Little-endian, as all machines that we run on.
+ */
+static uint64_t control_bytes(const uint8_t *ptr)
 {
     const uint64_t ones = UINT64_MAX / 255;
     uint64_t word;
 
     memcpy(&word, ptr, sizeof word);
     const uint64_t below_0x20 = (word - ones * 0x20) & ~word;
-    const uint64_t del = word ^ ones * 0x7f;
-    return ((below_0x20 | ((del - ones) & ~del)) & ones * 0x80) != 0;
+    const uint64_t is_del = ((word ^ ones * 0x7f) - ones) & ~(word ^ ones * 0x7f);
+    return (below_0x20 | is_del) & ones * 0x80;
 }
 
 /* How many bytes come before the first that may not stand inside a line. */
@@ -129,14 +132,16 @@ static size_t text_run(struct slice bytes)
 {
     size_t i = 0;
 
-    for (;;) {
-        while (bytes.len - i >= 8 && !maybe_control(bytes.ptr + i))
-            i += 8;
-        const size_t end = bytes.len - i < 8 ? bytes.len : i + 8;
-        while (i < end && (text_class[bytes.ptr[i]] & CLASS_TEXT) != 0)
-            i++;
-        if (i < end || end == bytes.len) return i;
+    while (bytes.len - i >= 8) {
+        const uint64_t found = control_bytes(bytes.ptr + i);
+        i += found == 0 ? 8 : (size_t)__builtin_ctzll(found) / 8;
+        if (found == 0) continue;
+        if ((text_class[bytes.ptr[i]] & CLASS_TEXT) == 0) return i;
+        i++; /* a TAB */
     }
+    while (i < bytes.len && (text_class[bytes.ptr[i]] & CLASS_TEXT) != 0)
+        i++;
+    return i;
 }
 
 static bool too_long(struct http1 *http1)
@@ -201,28 +206,37 @@ static bool control_byte(struct http1 *http1, uint8_t c)
     return http1__refuse(http1, 400, "control byte in the head");
 }
 
+/* One step at the front of input: text, the byte that ends it, or both when a line is complete. Returns its
+ * length. */
+static size_t feed_line(struct http1 *http1, struct slice input)
+{
+    const bool inside = http1->phase == PHASE_REQUEST_LINE || http1->phase == PHASE_FIELDS;
+    const size_t run = inside ? text_run(input) : 0;
+
+    if (inside && input.len - run >= 2 && input.ptr[run] == '\r' && input.ptr[run + 1] == '\n') {
+        if (append(http1, slice_of(input.ptr, run + 2)) && control_byte(http1, '\r')) (void)end_line(http1);
+        return run + 2;
+    }
+    if (run > 0) {
+        (void)append(http1, slice_of(input.ptr, run));
+        return run;
+    }
+    if (inside) {
+        if (control_byte(http1, input.ptr[0])) (void)append(http1, slice_of(input.ptr, 1));
+    } else if (input.ptr[0] != '\n') {
+        http1__refuse(http1, 400, "carriage return without line feed in the head");
+    } else if (append(http1, slice_of(input.ptr, 1))) {
+        (void)end_line(http1);
+    }
+    return 1;
+}
+
 static enum http1_event_kind feed_head(struct http1 *http1, struct slice input, size_t *consumed)
 {
-    size_t at = 0;
-
     assert(http1->head_buf != NULL);
 
-    while (at < input.len && http1->phase <= PHASE_FIELDS_LF) {
-        const bool inside = http1->phase == PHASE_REQUEST_LINE || http1->phase == PHASE_FIELDS;
-        const size_t run = inside ? text_run(slice_of(input.ptr + at, input.len - at)) : 0;
-
-        if (run > 0) {
-            if (!append(http1, slice_of(input.ptr + at, run))) break;
-        } else if (inside) {
-            if (!control_byte(http1, input.ptr[at]) || !append(http1, slice_of(input.ptr + at, 1))) break;
-        } else if (input.ptr[at] != '\n') {
-            http1__refuse(http1, 400, "carriage return without line feed in the head");
-        } else if (append(http1, slice_of(input.ptr + at, 1))) {
-            (void)end_line(http1);
-        }
-        at += run > 0 ? run : 1;
-    }
-    *consumed = at;
+    while (*consumed < input.len && http1->phase <= PHASE_FIELDS_LF)
+        *consumed += feed_line(http1, text_from(input, *consumed));
     return http1->phase > PHASE_FIELDS_LF ? HTTP1_HEAD : HTTP1_NEED_MORE;
 }
 
