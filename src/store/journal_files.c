@@ -36,6 +36,7 @@ struct listing {
 
 static bool listing_visit(void *context, const char *name);
 static enum err files_load(struct journal *journal, const struct listing *listing);
+static enum err files_bound(struct journal *journal);
 static enum err file_load(struct journal *journal, struct journal_file *file, bool *known);
 static enum err header_apply(struct journal *journal, struct journal_file *file,
                              const struct journal_file_header *header, bool *known);
@@ -124,12 +125,8 @@ static enum err files_load(struct journal *journal, const struct listing *listin
 {
     bool known = false; /* salt and geometry */
 
-    journal->files_max = journal->config.cap_bytes / journal->config.file_bytes;
-    if (journal->files_max < 2) journal->files_max = 2;
-    journal->files_capacity = listing->count + journal->files_max + 2; /* one beyond the cap at each start */
-    journal->files = calloc(journal->files_capacity, sizeof *journal->files);
+    journal->files = calloc(listing->count + 1, sizeof *journal->files);
     if (journal->files == NULL) return ERR_NO_MEMORY;
-
     for (size_t i = 0; i < listing->count; i++) {
         char name[JOURNAL_NAME_BYTES];
         name_print(name, listing->sequences[i], listing->unfinished[i]);
@@ -151,6 +148,7 @@ static enum err files_load(struct journal *journal, const struct listing *listin
         io_random(journal->io, &journal->salt, sizeof journal->salt);
     }
     journal->data_bytes = journal->file_bytes - JOURNAL_PAGE_BYTES;
+    TRY(files_bound(journal));
     for (size_t i = 0; i < journal->files_count; i++) {
         struct journal_file *const file = &journal->files[i];
         if (file->bytes < journal->file_bytes)
@@ -162,6 +160,22 @@ static enum err files_load(struct journal *journal, const struct listing *listin
                      "shard=%u file=%08" PRIu64 " bytes=%" PRIu64, journal->config.shard, file->sequence,
                      file->bytes);
     }
+    return OK;
+}
+
+/* Room for every file that there may ever be: none moves afterwards. */
+static enum err files_bound(struct journal *journal)
+{
+    const uint64_t files_max = journal->config.cap_bytes / journal->file_bytes;
+
+    journal->files_max = files_max < 2                   ? 2
+                         : files_max > JOURNAL_FILES_MAX ? JOURNAL_FILES_MAX
+                                                         : (size_t)files_max;
+    journal->files_capacity = journal->files_count + journal->files_max +
+                              2; /* a start may go one beyond the cap */
+    struct journal_file *const files = realloc(journal->files, journal->files_capacity * sizeof *files);
+    if (files == NULL) return ERR_NO_MEMORY;
+    journal->files = files;
     return OK;
 }
 

@@ -250,7 +250,7 @@ static enum err map_files(struct walk *walk, uint64_t *sealed_known_lsn)
         map_file(journal, &journal->files[i], found.frame.lsn, found.frame.generation);
         if (found.frame.type == JOURNAL_BATCH) continue;
         const uint64_t sealed_lsn = control_of(&found).sealed_lsn;
-        if (sealed_lsn > *sealed_known_lsn) *sealed_known_lsn = sealed_lsn;
+        if (sealed_lsn > *sealed_known_lsn && sealed_lsn <= JOURNAL_LSN_MAX) *sealed_known_lsn = sealed_lsn;
     }
     return OK;
 }
@@ -337,8 +337,11 @@ static enum err walk_all(struct walk *walk)
         TRY(damaged(walk, &evidence));
     }
 
-    journal->generation = (evidence.generation > walk->generation ? evidence.generation : walk->generation) +
-                          1;
+    const uint32_t generation = evidence.generation > walk->generation ? evidence.generation
+                                                                       : walk->generation;
+    if (generation == UINT32_MAX || walk->lsn > JOURNAL_LSN_MAX / 2)
+        return ERR_CORRUPT; /* no life gets there */
+    journal->generation = generation + 1;
     journal->accepted_lsn = evidence.accepted_lsn > journal->accepted_lsn ? evidence.accepted_lsn
                                                                           : journal->accepted_lsn;
     if (walk->report->missing_bytes > 0) journal->accepted_lsn = walk->lsn;
