@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/seeded_bug.h"
 #include "io/io.h"
 #include "store/live.h"
 
@@ -103,6 +104,7 @@ static void submit_seal(struct shard *shard)
     if (ripe == NULL || !may_start(shard, &backlog->seal)) return;
     assert(ripe->block->lsn_first >= shard->sealed_lsn);
 
+    if (SEEDED_BUG(REUSE_JOURNAL_FILE)) journal_release(shard->journal, ripe->block->lsn_end);
     live_set_sealing(&shard->live, ripe);
     backlog->sealing = ripe;
     backlog->seal.job.live = ripe->block;
@@ -168,7 +170,7 @@ static void on_sealed(struct shard *shard, enum err err, uint64_t now_ns)
     struct live_slot *slot = shard->backlog.sealing;
 
     shard->backlog.sealing = NULL;
-    if (err != OK) {
+    if (err != OK && !SEEDED_BUG(FORGET_LIVE_BLOCK)) {
         live_set_seal_failed(&shard->live, slot);
         shard->backlog.seal.not_before_ns = now_ns + BACKLOG_RETRY_MS * NS_PER_MS;
         return; /* the pool has logged and counted it */

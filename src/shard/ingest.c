@@ -17,6 +17,7 @@
 
 #include "base/assert.h"
 #include "base/metric.h"
+#include "base/seeded_bug.h"
 #include "io/io.h"
 #include "store/live.h"
 
@@ -24,6 +25,7 @@ static enum err ingest_append(struct shard *shard, struct shard_ingest *ingest);
 static enum err ingest_journal(struct shard *shard, struct shard_ingest *ingest,
                                const struct rows_request *request);
 static void ingest_on_durable(struct journal_append *append, enum err err);
+static void ingest_answer(struct shard *shard, struct shard_ingest *ingest);
 static void ingest_finish(struct shard *shard, struct shard_ingest *ingest, enum err err);
 static const char *refusal(enum err err);
 
@@ -113,6 +115,8 @@ static enum err ingest_journal(struct shard *shard, struct shard_ingest *ingest,
     if (slot->first_row_ns == 0) slot->first_row_ns = shard->last_ingest_ns;
     slot->requests++;
     shard->ingests_in_flight++;
+    if (SEEDED_BUG(PUBLISH_EARLY)) live_publish(slot->block, &ingest->counts);
+    if (SEEDED_BUG(ANSWER_BEFORE_DURABLE)) ingest_answer(shard, ingest);
     rows_close_if_full(shard, slot);
     return OK;
 }
@@ -146,7 +150,12 @@ static void ingest_on_durable(struct journal_append *append, enum err err)
     assert(!slot->torn_off); /* in LSN order: nothing lands after the first failure */
     live_publish(ingest->live, &ingest->counts);
     atomic_store_explicit(&shard->durable_lsn, append->lsn_end, memory_order_release);
-    ingest->position = append->lsn_end;
+    if (!SEEDED_BUG(ANSWER_BEFORE_DURABLE)) ingest_answer(shard, ingest);
+}
+
+static void ingest_answer(struct shard *shard, struct shard_ingest *ingest)
+{
+    ingest->position = ingest->append.lsn_end;
     ingest_finish(shard, ingest, OK);
 }
 

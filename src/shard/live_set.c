@@ -13,6 +13,7 @@
 #include "live_set.h"
 
 #include "base/assert.h"
+#include "base/seeded_bug.h"
 #include "store/live.h"
 
 enum err live_set_init(struct live_set *set, uint16_t shard, unsigned slots_count, struct live_block **pool)
@@ -115,7 +116,7 @@ void live_set_close(struct live_set *set, struct live_slot *slot)
 struct live_slot *live_set_ripe(const struct live_set *set)
 {
     if (set->order_count == 0) return NULL;
-    struct live_slot *oldest = set->order[0];
+    struct live_slot *oldest = set->order[SEEDED_BUG(SEAL_OUT_OF_ORDER) && set->order_count > 1 ? 1 : 0];
     return oldest->state == LIVE_CLOSED && oldest->requests == 0 && !oldest->torn_off ? oldest : NULL;
 }
 

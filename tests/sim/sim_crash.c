@@ -2,28 +2,28 @@
  * The crash campaign: a store over a simulated disk is stopped at every event of its life, in every way that
  * its unfinished writes may have reached the disk, and each time a new store is started on what is left.
  *
- *   sim_crash --images N --seed S [--requests N] [--bug NAME] [--hash] [--verbose]
+ *   sim_crash --images N --seed S [--requests N] [--bug NAME] [--first] [--hash] [--verbose]
  *
  * A workload (workload.h) drawn from the seed runs through the real shard, journal, sealer and catalog.
  * Before each event the disk's crash images are taken: per pending write none, all, every prefix, every
  * suffix, every hole, with the rest lost or kept, then random ones. Each image is started in a world of its
  * own, read back through the readers of queries, and compared with the model (model.h):
  *
- *   1 acknowledged <= recovered <= sent, whole requests, no span doubled, none altered
- *   2 what is recovered is a prefix of the journal's order, at least as long as what was answered or visible
- *   3 one image in four lives on: it takes further requests, which must be answered and visible, and what the
- * first life lost stays lost; then it stops, or crashes at some event of this second life, and is started
- * again 4 one image in eight crashes in the middle of its recovery and is started again 5 answers come in the
- * order of the requests, with rising positions
+ *   1  acknowledged <= recovered <= sent, whole requests, no span doubled, none altered
+ *   2  what is recovered is a prefix of the journal, no shorter than what was answered or visible
+ *   3  one image in four lives on: it takes further requests, which must be answered and visible, and
+ *      what the first life lost stays lost; that life crashes, too, at some event, and then stops
+ *   4  one image in eight crashes in the middle of its recovery and is started again
+ *   5  answers come in the order of the requests, with rising positions
  *
- * When a workload is used up the next one, with the next seed, begins, until N images have been tried. Sector
- * size alternates between 512 and 4096 bytes. The last line is  images=N lost=0 doubled=0 wrong=0 seed=S ;
- * exit code 1 when any of the three is not zero. A failure is printed with the seed, event and image that
- * reproduce it.
+ * When a workload is used up the next seed's begins, until N images have been tried. The sector size is 512
+ * or 4096 bytes in turn; in one workload of four some writes, syncs and calls on names fail as it runs. The
+ * last line is  images=N lost=0 doubled=0 wrong=0 seed=S  with exit code 1 when one of the three is not 0.
+ * A failure is printed with the seed, event and image that reproduce it; --first stops there.
  *
- * --hash prints a hash over all events of the first workload and of all verdicts instead: equal seeds, equal
- * hashes.
- * --bug switches on one seeded bug (base/seeded_bug.h) in builds that have them: the campaign must then fail.
+ * --hash also prints a hash over all events of the workloads and all verdicts: equal seeds, equal hashes.
+ * --bug switches on one seeded bug (base/seeded_bug.h), in builds that have them: the campaign must then
+ * fail.
  */
 #include "model.h"
 
@@ -53,7 +53,7 @@ struct sending {
     struct shard_ingest ingest;
     struct shard_body body;
     struct life *life;
-    bool free;
+    bool landed;
     bool journaled; /* it will be, when accepted */
 };
 
@@ -61,7 +61,8 @@ struct sending {
 struct life {
     struct world world;
     struct model model;
-    struct sending sendings[WORKLOAD_STEPS_MAX];
+    struct sending sendings[WORKLOAD_STEPS_MAX]; /* none is used twice in a life */
+    unsigned sendings_count;
     uint64_t position; /* of the last answer */
     unsigned depth;
     bool serving; /* from the end of recovery to the beginning of the stop: the live set may be looked at */
@@ -70,7 +71,7 @@ struct life {
 
 struct campaign {
     uint64_t seed, images_max, requests;
-    bool hash_only, verbose;
+    bool hash, first, verbose;
     /* state */
     uint64_t images, second_lives, nested;
     uint64_t counts[4]; /* by verdict */
@@ -100,6 +101,7 @@ static void count_verdict(enum verdict verdict, const char *where, unsigned dept
     printf("%s: %s, depth %u: --seed %" PRIu64 ", event %" PRIu64 ", image %" PRIu64 "\n",
            verdict_text(verdict), where, depth, campaign.workload_seed, campaign.event, campaign.image);
     fflush(stdout);
+    if (campaign.first) _exit(1);
 }
 
 /* An assertion of the code under test has failed: say where, then die. Only calls that a signal handler may
@@ -133,24 +135,12 @@ static void on_done(struct shard_ingest *ingest)
 {
     struct sending *sending = (struct sending *)ingest; /* its first member */
     struct life *life = sending->life;
-    sending->free = true;
+    sending->landed = true;
     if (sending->journaled && ingest->err == OK) {
         life->disordered |= ingest->position <= life->position;
         life->position = ingest->position;
         life->model.acked++;
     }
-}
-
-static struct sending *free_sending(struct life *life)
-{
-    for (unsigned i = 0; i < WORKLOAD_STEPS_MAX; i++) {
-        struct sending *sending = &life->sendings[i];
-        if (!sending->free) continue;
-        if (sending->body.ptr != NULL) shard_body_release(life->world.shard, &sending->body);
-        *sending = (struct sending){.life = life};
-        return sending;
-    }
-    unreachable("more requests in flight than steps");
 }
 
 static void send(struct life *life, const struct step *step)
@@ -161,7 +151,8 @@ static void send(struct life *life, const struct step *step)
     uint8_t *bytes = step->kind == STEP_GZIP ? bodies_make_gzip(&request, &len) : bodies_make(&request, &len);
     if (step->kind == STEP_MALFORMED) len -= 1 + len / 3;
 
-    struct sending *sending = free_sending(life);
+    struct sending *sending = &life->sendings[life->sendings_count++];
+    *sending = (struct sending){.life = life};
     if (shard_body_acquire(life->world.shard, len, &sending->body)) {
         memcpy(sending->body.ptr, bytes, len);
         sending->body.len = len;
@@ -172,19 +163,19 @@ static void send(struct life *life, const struct step *step)
             .done = on_done,
         };
         shard_ingest(life->world.shard, &sending->ingest);
-        if (sending->journaled && !sending->free) { /* queued: from now on it may come back after a crash */
+        /* queued: from now on it may come back after a crash */
+        if (sending->journaled && sending->ingest.live != NULL)
             life->model.ids[life->model.count++] = step->id;
-        }
     } else {
-        sending->free = true;
+        sending->landed = true;
     }
     free(bytes);
 }
 
 static bool all_landed(const struct life *life)
 {
-    for (unsigned i = 0; i < WORKLOAD_STEPS_MAX; i++) {
-        if (!life->sendings[i].free) return false;
+    for (unsigned i = 0; i < life->sendings_count; i++) {
+        if (!life->sendings[i].landed) return false;
     }
     return true;
 }
@@ -194,6 +185,14 @@ static void land(struct life *life)
     for (unsigned turn = 0; !all_landed(life) && turn < 10000; turn++) {
         if (shard_turn(life->world.shard, NS_PER_MS) != OK) return;
     }
+}
+
+static void fail_soon(struct life *life, uint32_t draw)
+{
+    static const enum sim_fault kinds[] = {SIM_FAULT_WRITE, SIM_FAULT_SYNC, SIM_FAULT_NAME};
+
+    sim_fail(life->world.config.sim, kinds[draw % 3], 1 + draw / 3 % 4,
+             draw / 12 % 2 == 0 ? ERR_IO : ERR_NO_SPACE, false);
 }
 
 static void take(struct life *life, const struct step *step)
@@ -209,6 +208,7 @@ static void take(struct life *life, const struct step *step)
     case STEP_SEAL_TURN: sealer_step(world->sealer); return;
     case STEP_CLOSE: shard_close_live(world->shard); return;
     case STEP_LAND: land(life); return;
+    case STEP_FAULT: fail_soon(life, step->id); return;
     case STEP_IDLE:
         for (unsigned turn = 0; turn < 4; turn++)
             shard_turn(world->shard, NS_PER_S);
@@ -226,8 +226,7 @@ static enum err begin(struct life *life, struct sim *sim, const struct model *mo
     life->position = 0;
     life->disordered = false;
     life->serving = false;
-    for (unsigned i = 0; i < WORKLOAD_STEPS_MAX; i++)
-        life->sendings[i] = (struct sending){.free = true};
+    life->sendings_count = 0;
     const enum err err = world_start(&life->world, &config);
     life->serving = err == OK;
     return err;
@@ -241,10 +240,10 @@ static void run(struct life *life, const struct workload *workload)
 
 static void finish(struct life *life)
 {
-    land(life);
-    for (unsigned i = 0; i < WORKLOAD_STEPS_MAX; i++) {
+    world_settle(&life->world);
+    for (unsigned i = 0; i < life->sendings_count; i++) {
         struct sending *sending = &life->sendings[i];
-        if (sending->free && sending->body.ptr != NULL) shard_body_release(life->world.shard, &sending->body);
+        if (sending->body.ptr != NULL) shard_body_release(life->world.shard, &sending->body);
     }
     life->serving = false;
     world_stop(&life->world);
@@ -299,7 +298,10 @@ static void second_life(struct life *life, struct sim *sim, uint64_t random)
     struct ambush ambush = ambush_of(life, 0, 60, random);
     campaign.second_lives++;
 
-    workload_make(&workload, random, FIRST_ID_LATER + 50 * life->depth, REQUESTS_LATER, 4);
+    workload_make(&workload, random,
+                  &(struct workload_shape){.first_id = FIRST_ID_LATER + 50 * life->depth,
+                                           .requests = REQUESTS_LATER,
+                                           .close_every = 4});
     if (life->depth < DEPTH_MAX) sim_watch(sim, spring, &ambush);
     run(life, &workload);
     sim_watch(sim, NULL, NULL);
@@ -404,7 +406,12 @@ static uint64_t run_workload(uint64_t seed)
     campaign.main_life = life;
     life->serving = false;
     life->model = nothing;
-    workload_make(&workload, seed, 1, (unsigned)campaign.requests, 14);
+    const bool faults = seed % 4 == 3;
+    workload_make(&workload, seed,
+                  &(struct workload_shape){.first_id = 1,
+                                           .requests = (unsigned)campaign.requests,
+                                           .close_every = 12,
+                                           .faults = faults ? 6 : 0});
     sim_watch(sim, before_event, life);
     if (begin(life, sim, &nothing, 0) != OK) {
         count_verdict(LOST, "no start on an empty disk", 0);
@@ -414,8 +421,8 @@ static uint64_t run_workload(uint64_t seed)
     run(life, &workload);
     land(life);
     sim_watch(sim, NULL, NULL);
-    count_verdict(model_compare(&life->model, life->model.count, &life->world, &prefix), "without a crash",
-                  0);
+    const unsigned must = faults ? promised(life) : life->model.count;
+    count_verdict(model_compare(&life->model, must, &life->world, &prefix), "without a crash", 0);
     if (life->disordered) count_verdict(WRONG, "answers out of order", 0);
     sim_watch(sim, before_event, life);
     finish(life);
@@ -460,13 +467,10 @@ static bool set_bug(const char *name)
 static bool parse(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"images", required_argument, NULL, 'i'},
-        {"seed", required_argument, NULL, 's'},
-        {"requests", required_argument, NULL, 'r'},
-        {"bug", required_argument, NULL, 'b'},
-        {"hash", no_argument, NULL, 'h'},
-        {"verbose", no_argument, NULL, 'v'},
-        {0},
+        {"images", required_argument, NULL, 'i'},   {"seed", required_argument, NULL, 's'},
+        {"requests", required_argument, NULL, 'r'}, {"bug", required_argument, NULL, 'b'},
+        {"hash", no_argument, NULL, 'h'},           {"first", no_argument, NULL, 'f'},
+        {"verbose", no_argument, NULL, 'v'},        {0},
     };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
@@ -477,7 +481,8 @@ static bool parse(int argc, char **argv)
             if (set_bug(optarg)) break;
             fprintf(stderr, "sim_crash: no seeded bug '%s' in this build\n", optarg);
             return false;
-        case 'h': campaign.hash_only = true; break;
+        case 'h': campaign.hash = true; break;
+        case 'f': campaign.first = true; break;
         case 'v': campaign.verbose = true; break;
         default: return false;
         }
@@ -509,9 +514,8 @@ static void close_pools(void)
 int main(int argc, char **argv)
 {
     if (!parse(argc, argv)) {
-        fprintf(
-            stderr,
-            "usage: sim_crash --images N --seed S [--requests 1..50] [--bug NAME] [--hash] [--verbose]\n");
+        fprintf(stderr, "usage: sim_crash --images N --seed S [--requests 1..50] [--bug NAME] [--first] "
+                        "[--hash] [--verbose]\n");
         return 2;
     }
     log_set_level(campaign.verbose ? LOG_WARN : LOG_ERROR);
@@ -522,7 +526,7 @@ int main(int argc, char **argv)
         hash = hash_mix(hash ^ try_workload(seed), seed);
     }
     close_pools();
-    if (campaign.hash_only) printf("hash=%016" PRIx64 "\n", hash);
+    if (campaign.hash) printf("hash=%016" PRIx64 "\n", hash);
     printf("second_lives=%" PRIu64 " nested=%" PRIu64 "\n", campaign.second_lives, campaign.nested);
     printf("images=%" PRIu64 " lost=%" PRIu64 " doubled=%" PRIu64 " wrong=%" PRIu64 " seed=%" PRIu64 "\n",
            campaign.images, campaign.counts[LOST], campaign.counts[DOUBLED], campaign.counts[WRONG],

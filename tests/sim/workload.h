@@ -24,6 +24,7 @@ enum step_kind {
     STEP_CLOSE,     /* the open live block is closed, to be sealed */
     STEP_LAND,      /* turns until every answer has come */
     STEP_IDLE,      /* some seconds pass */
+    STEP_FAULT,     /* some operation soon fails: a write, a sync or a call on a name */
 };
 
 struct step {
@@ -78,17 +79,25 @@ static inline void workload__add_request(struct workload *workload, uint32_t id,
         workload__add(workload, STEP_SEND, first_id + (uint32_t)workload_draw(workload, id - first_id));
 }
 
-/* requests of ids first_id .. first_id + requests - 1, about every `close_every`-th followed by a close. */
-static inline void workload_make(struct workload *workload, uint64_t seed, uint32_t first_id,
-                                 unsigned requests, unsigned close_every)
+struct workload_shape {
+    uint32_t first_id;
+    unsigned requests;
+    unsigned close_every; /* about so many requests, a live block is closed */
+    unsigned faults;      /* in a hundred requests */
+};
+
+static inline void workload_make(struct workload *workload, uint64_t seed, const struct workload_shape *shape)
 {
     *workload = (struct workload){.random = seed};
-    for (uint32_t id = first_id; id < first_id + requests; id++) {
-        workload__add_request(workload, id, first_id);
+    for (uint32_t id = shape->first_id; id < shape->first_id + shape->requests; id++) {
+        if (workload_draw(workload, 100) < shape->faults) {
+            workload__add(workload, STEP_FAULT, (uint32_t)workload_draw(workload, 1000));
+        }
+        workload__add_request(workload, id, shape->first_id);
         for (uint64_t turns = workload_draw(workload, 4); turns > 0; turns--)
             workload__add(workload, STEP_TURN, 0);
         if (workload_draw(workload, 3) == 0) workload__add(workload, STEP_SEAL_TURN, 0);
-        if (workload_draw(workload, close_every) == 0) workload__add(workload, STEP_CLOSE, 0);
+        if (workload_draw(workload, shape->close_every) == 0) workload__add(workload, STEP_CLOSE, 0);
         if (workload_draw(workload, 12) == 0) workload__add(workload, STEP_LAND, 0);
         if (workload_draw(workload, 20) == 0) workload__add(workload, STEP_IDLE, 0);
     }
