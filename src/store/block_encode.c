@@ -27,12 +27,12 @@ enum { PAGE = BLOCK_PAGE_ROWS, UNASSIGNED = 0xffffffff };
 struct column_plan {
     uint32_t values; /* in the block */
     uint8_t mode;
-    uint32_t distinct;                       /* dictionary ids given so far */
-    uint32_t first, last;                    /* chain of pairs in order of their ids */
-    uint32_t empty_id;                       /* id of the empty string of fixed columns */
-    uint32_t page_count, page_first, cursor; /* values in the page being written */
-    int64_t min, max;                        /* of integer values, over all pairs */
-    uint64_t lengths;                        /* sum of the distinct values' lengths */
+    uint32_t distinct;               /* dictionary ids given so far */
+    uint32_t first, last;            /* chain of pairs in order of their ids */
+    uint32_t empty_id;               /* id of the empty string of fixed columns */
+    uint32_t page_count, page_first; /* values in the page being written */
+    int64_t min, max;                /* of integer values, over all pairs */
+    uint64_t lengths;                /* sum of the distinct values' lengths */
 };
 
 struct operation {
@@ -45,7 +45,10 @@ struct page_fields {
     uint32_t resource[PAGE], scope[PAGE], kind[PAGE], status_code[PAGE], flags[PAGE], bits[PAGE];
     uint32_t dropped_attributes[PAGE], dropped_events[PAGE], dropped_links[PAGE];
     uint32_t shape[PAGE], events[PAGE], links[PAGE];
+    uint32_t name[PAGE], trace_state[PAGE], status_message[PAGE];
+    uint32_t slots_first[PAGE], slots_count[PAGE], events_first[PAGE], links_first[PAGE];
     uint32_t parent[PAGE];
+    uint64_t start[PAGE];
     uint64_t duration[PAGE], start_base[PAGE], start_delta[PAGE];
     uint64_t parent_raw[PAGE];
 };
@@ -63,6 +66,7 @@ struct block_encoder {
     struct bytes keys, keys_scratch, buckets; /* struct order_key[], uint32_t[] */
     struct bytes span_ids;                    /* uint64_t[], in order */
     struct bytes plans;                       /* struct column_plan[] */
+    struct bytes cursors;                     /* uint32_t[] by column: next value in the page */
     struct bytes pair_ids, pair_next;         /* uint32_t[] by pair */
     struct bytes values, ids;                 /* uint32_t[] of a page */
     struct bytes wide;                        /* uint64_t[] */
@@ -85,6 +89,7 @@ struct job {
     struct order_key *order;
     uint64_t *span_ids;
     struct column_plan *plans;
+    uint32_t *cursors;
     struct block_chunk *chunk_table;
     struct block_summary summary;
     uint32_t events, links;
@@ -94,11 +99,13 @@ struct job {
 
 #define BYTES_MEMBERS(X)                                                                                     \
     X(children.time)                                                                                         \
-    X(children.dropped) X(children.shape) X(children.trace) X(children.span) X(children.flags)               \
-        X(children.bits) X(keys) X(keys_scratch) X(buckets) X(span_ids) X(plans) X(pair_ids) X(pair_next)    \
-            X(values) X(ids) X(wide) X(shape_rows) X(shapes_touched) X(parents) X(chunk_table) X(page_table) \
-                X(pieces) X(piece_bytes) X(trace_ids) X(trace_rows) X(trace_hashes) X(token_hashes)          \
-                    X(operations) X(operation_table) X(services) X(text)
+    X(children.dropped)                                                                                      \
+    X(children.shape)                                                                                        \
+    X(children.trace) X(children.span) X(children.flags) X(children.bits) X(keys) X(keys_scratch) X(buckets) \
+        X(span_ids) X(plans) X(cursors) X(pair_ids) X(pair_next) X(values) X(ids) X(wide) X(shape_rows)      \
+            X(shapes_touched) X(parents) X(chunk_table) X(page_table) X(pieces) X(piece_bytes) X(trace_ids)  \
+                X(trace_rows) X(trace_hashes) X(token_hashes) X(operations) X(operation_table) X(services)   \
+                    X(text)
 
 enum err block_encoder_open(struct block_encoder **out)
 {
@@ -289,6 +296,8 @@ static bool plan_columns(struct job *job)
 
     if (uses == NULL || plans == NULL) return false;
     job->plans = plans;
+    job->cursors = array(&encoder->cursors, job->columns, sizeof *job->cursors, 0);
+    if (job->cursors == NULL) return false;
     for (uint32_t i = 0; i < job->rows; i++)
         uses[live->rows[i].shape]++;
     for (uint32_t i = 0; i < job->events; i++)
@@ -445,7 +454,7 @@ static uint32_t lay_out_columns(struct job *job, uint32_t *uses)
     }
     job->encoder->shapes_touched.len = 0;
     for (uint32_t i = 0; i < job->columns; i++) {
-        job->plans[i].page_first = job->plans[i].cursor = total;
+        job->plans[i].page_first = job->cursors[i] = total;
         total += job->plans[i].page_count;
     }
     return total;
@@ -456,9 +465,10 @@ static inline void scatter(struct job *job, uint32_t *values, uint32_t slots_fir
 {
     const uint32_t *const slots = job->live->slots + slots_first;
     const uint32_t *const columns = job->live->shape_columns + job->live->shapes[shape].first;
+    uint32_t *const cursors = job->cursors;
 
     for (uint32_t i = 0; i < slots_count; i++)
-        values[job->plans[columns[i]].cursor++] = slots[i];
+        values[cursors[columns[i]]++] = slots[i];
 }
 
 /* ---- a page: fixed fields --------------------------------------------------------------------------------
@@ -581,6 +591,15 @@ static void gather_row(struct job *job, const struct live_row *row, uint32_t at,
     fields->shape[i] = row->shape;
     fields->events[i] = row->events_count;
     fields->links[i] = row->links_count;
+    fields->start[i] = row->start_ns;
+    fields->name[i] = row->name;
+    fields->trace_state[i] = row->trace_state;
+    fields->status_message[i] = row->status_message;
+    fields->slots_first[i] = row->slots_first;
+    fields->slots_count[i] = row->slots_count;
+    fields->events_first[i] = row->events_first;
+    fields->links_first[i] = row->links_first;
+    __builtin_prefetch(&job->live->slots[row->slots_first]); /* the scatter will want them */
     counts->events += row->events_count;
     counts->links += row->links_count;
 }
@@ -636,7 +655,7 @@ static void gather_event(struct job *job, const struct live_event *event, uint64
     bytes_put(&fields->time, &time, sizeof time);
     put32(&fields->dropped, event->dropped_attributes_count);
     put32(&fields->shape, event->shape);
-    values[job->plans[COLUMN_EVENT_NAME].cursor++] = event->name;
+    values[job->cursors[COLUMN_EVENT_NAME]++] = event->name;
     scatter(job, values, event->slots_first, event->slots_count, event->shape);
 }
 
@@ -650,7 +669,7 @@ static void gather_link(struct job *job, const struct live_link *link, uint32_t 
     put32(&fields->bits, link->bits);
     put32(&fields->dropped, link->dropped_attributes_count);
     put32(&fields->shape, link->shape);
-    values[job->plans[COLUMN_LINK_STATE].cursor++] = link->trace_state;
+    values[job->cursors[COLUMN_LINK_STATE]++] = link->trace_state;
     scatter(job, values, link->slots_first, link->slots_count, link->shape);
 }
 
@@ -666,43 +685,40 @@ static void put_u32_bytes(struct job *job, uint32_t page, enum block_stream stre
                   (const uint32_t *)(const void *)bytes->ptr, (uint32_t)(bytes->len / sizeof(uint32_t)));
 }
 
-static void put_events(struct job *job, uint32_t page, const struct live_row *rows, uint32_t first,
-                       uint32_t count, uint32_t *values)
+static void put_events(struct job *job, uint32_t page, uint32_t count, uint32_t *values)
 {
-    struct child_fields *const fields = &job->encoder->children;
+    struct child_fields *const children = &job->encoder->children;
+    const struct page_fields *const fields = &job->encoder->fields;
 
-    clear_children(fields);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct live_row *const row = &rows[job->order[first + i].row];
-        for (uint32_t k = 0; k < row->events_count; k++)
-            gather_event(job, &job->live->events[row->events_first + k], row->start_ns, values);
-    }
+    clear_children(children);
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < fields->events[i]; k++)
+            gather_event(job, &job->live->events[fields->events_first[i] + k], fields->start[i], values);
     chunk_put_u64(&job->encoder->chunks, chunk_of(job, page, STREAM_EVENT_TIME),
-                  (const uint64_t *)(const void *)fields->time.ptr,
-                  (uint32_t)(fields->time.len / sizeof(uint64_t)));
-    put_u32_bytes(job, page, STREAM_EVENT_DROPPED, &fields->dropped);
-    put_u32_bytes(job, page, STREAM_EVENT_SHAPE, &fields->shape);
+                  (const uint64_t *)(const void *)children->time.ptr,
+                  (uint32_t)(children->time.len / sizeof(uint64_t)));
+    put_u32_bytes(job, page, STREAM_EVENT_DROPPED, &children->dropped);
+    put_u32_bytes(job, page, STREAM_EVENT_SHAPE, &children->shape);
 }
 
-static void put_links(struct job *job, uint32_t page, const struct live_row *rows, uint32_t first,
-                      uint32_t count, uint32_t *values)
+static void put_links(struct job *job, uint32_t page, uint32_t count, uint32_t *values)
 {
     struct chunk_writer *const chunks = &job->encoder->chunks;
-    struct child_fields *const fields = &job->encoder->children;
+    struct child_fields *const children = &job->encoder->children;
+    const struct page_fields *const fields = &job->encoder->fields;
 
-    clear_children(fields);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct live_row *const row = &rows[job->order[first + i].row];
-        for (uint32_t k = 0; k < row->links_count; k++)
-            gather_link(job, &job->live->links[row->links_first + k], values);
-    }
-    chunk_put_bytes(chunks, chunk_of(job, page, STREAM_LINK_TRACE), fields->trace.ptr, fields->trace.len,
+    clear_children(children);
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < fields->links[i]; k++)
+            gather_link(job, &job->live->links[fields->links_first[i] + k], values);
+    chunk_put_bytes(chunks, chunk_of(job, page, STREAM_LINK_TRACE), children->trace.ptr, children->trace.len,
                     false);
-    chunk_put_bytes(chunks, chunk_of(job, page, STREAM_LINK_SPAN), fields->span.ptr, fields->span.len, false);
-    put_u32_bytes(job, page, STREAM_LINK_FLAGS, &fields->flags);
-    put_u32_bytes(job, page, STREAM_LINK_BITS, &fields->bits);
-    put_u32_bytes(job, page, STREAM_LINK_DROPPED, &fields->dropped);
-    put_u32_bytes(job, page, STREAM_LINK_SHAPE, &fields->shape);
+    chunk_put_bytes(chunks, chunk_of(job, page, STREAM_LINK_SPAN), children->span.ptr, children->span.len,
+                    false);
+    put_u32_bytes(job, page, STREAM_LINK_FLAGS, &children->flags);
+    put_u32_bytes(job, page, STREAM_LINK_BITS, &children->bits);
+    put_u32_bytes(job, page, STREAM_LINK_DROPPED, &children->dropped);
+    put_u32_bytes(job, page, STREAM_LINK_SHAPE, &children->shape);
 }
 
 /* ---- operations ------------------------------------------------------------------------------------------
@@ -804,20 +820,16 @@ static void count_child_shapes(struct job *job, const struct live_row *row, uint
         touch_shape(job, uses, job->live->links[row->links_first + k].shape);
 }
 
-static void scatter_rows(struct job *job, uint32_t first, uint32_t count, uint32_t *values)
+static void scatter_rows(struct job *job, uint32_t count, uint32_t *values)
 {
-    const struct live_row *const rows = job->live->rows;
-    uint32_t *const names = values + job->plans[COLUMN_NAME].page_first;
-    uint32_t *const states = values + job->plans[COLUMN_TRACE_STATE].page_first;
-    uint32_t *const messages = values + job->plans[COLUMN_STATUS_MESSAGE].page_first;
+    const struct page_fields *const fields = &job->encoder->fields;
 
-    for (uint32_t i = 0; i < count; i++) {
-        const struct live_row *const row = &rows[job->order[first + i].row];
-        names[i] = row->name;
-        states[i] = row->trace_state;
-        messages[i] = row->status_message;
-        scatter(job, values, row->slots_first, row->slots_count, row->shape);
-    }
+    memcpy(values + job->plans[COLUMN_NAME].page_first, fields->name, count * sizeof *values);
+    memcpy(values + job->plans[COLUMN_TRACE_STATE].page_first, fields->trace_state, count * sizeof *values);
+    memcpy(values + job->plans[COLUMN_STATUS_MESSAGE].page_first, fields->status_message,
+           count * sizeof *values);
+    for (uint32_t i = 0; i < count; i++)
+        scatter(job, values, fields->slots_first[i], fields->slots_count[i], fields->shape[i]);
 }
 
 static uint32_t gather_rows(struct job *job, uint32_t first, uint32_t count, uint32_t trace_count,
@@ -858,9 +870,9 @@ static uint32_t encode_page(struct job *job, uint32_t page, uint32_t trace_count
     const uint32_t total = lay_out_columns(job, (uint32_t *)(void *)encoder->shape_rows.ptr);
     uint32_t *const values = array_raw(&encoder->values, total, sizeof *values);
     if (values == NULL) return trace_count;
-    scatter_rows(job, first, counts.rows, values);
-    if (counts.events > 0) put_events(job, page, job->live->rows, first, counts.rows, values);
-    if (counts.links > 0) put_links(job, page, job->live->rows, first, counts.rows, values);
+    scatter_rows(job, counts.rows, values);
+    if (counts.events > 0) put_events(job, page, counts.rows, values);
+    if (counts.links > 0) put_links(job, page, counts.rows, values);
     put_columns(job, page, values);
     chunk_writer_end_page(&encoder->chunks);
     const struct block_page entry = {counts.start_min, counts.start_max, counts.events, counts.links};
