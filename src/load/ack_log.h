@@ -14,7 +14,7 @@
 #define LOAD_ACK_LOG_H
 
 #include "load/stock.h"
-#include "wire.h"
+#include "proto.h"
 
 struct ack_log {
     int fd; /* -1: no log */

@@ -91,6 +91,7 @@ static enum err head_done(struct answer *answer)
         return OK;
     }
     answer->stage = answer->chunked ? ANSWER_CHUNK_SIZE : ANSWER_BODY;
+    answer->head_len = 0; /* chunk sizes and trailers use the array now */
     if (answer->chunked) return OK;
     if (answer->has_length && answer->left > answer->body_max) return ERR_TOO_LARGE;
     if (answer->status == 204 || answer->status == 304 || (answer->has_length && answer->left == 0))

@@ -8,7 +8,7 @@
 #ifndef LOAD_ANSWER_H
 #define LOAD_ANSWER_H
 
-#include "wire.h"
+#include "proto.h"
 
 #define ANSWER_HEAD_MAX 16384
 

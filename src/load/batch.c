@@ -83,22 +83,22 @@ void batch_encode(struct batch *batch, struct buffer *out)
         const bool same_resource = before != NULL && same(before->resource, span->resource);
         const bool same_scope = same_resource && same(before->scope, span->scope);
 
-        if (before != NULL && !same_scope) wire_close(out, scope_mark);
-        if (before != NULL && !same_resource) wire_close(out, resource_mark);
+        if (before != NULL && !same_scope) proto_close(out, scope_mark);
+        if (before != NULL && !same_resource) proto_close(out, resource_mark);
         if (!same_resource) {
-            resource_mark = wire_open(out, TRACES_RESOURCE_SPANS);
+            resource_mark = proto_open(out, TRACES_RESOURCE_SPANS);
             buffer_append(out, span->resource.ptr, span->resource.len);
         }
         if (!same_scope) {
-            scope_mark = wire_open(out, RESOURCE_SPANS_SCOPE_SPANS);
+            scope_mark = proto_open(out, RESOURCE_SPANS_SCOPE_SPANS);
             buffer_append(out, span->scope.ptr, span->scope.len);
         }
-        wire_bytes(out, SCOPE_SPANS_SPANS, span->span.ptr, span->span.len);
+        proto_bytes(out, SCOPE_SPANS_SPANS, span->span.ptr, span->span.len);
         before = span;
     }
     if (before != NULL) {
-        wire_close(out, scope_mark);
-        wire_close(out, resource_mark);
+        proto_close(out, scope_mark);
+        proto_close(out, resource_mark);
     }
     batch->count = 0;
 }

@@ -8,7 +8,7 @@
 #ifndef LOAD_BATCH_H
 #define LOAD_BATCH_H
 
-#include "wire.h"
+#include "proto.h"
 
 /* All borrowed until batch_encode() has run. */
 struct batch_span {

@@ -101,11 +101,11 @@ struct deal {
 /* Copies the fields of an envelope but those with this number. */
 static struct slice copy_envelope(struct deal *deal, struct slice from, uint32_t except)
 {
-    struct wire_reader reader = wire_read(from);
-    struct wire_field field;
+    struct proto_reader reader = proto_read(from);
+    struct proto_field field;
     const size_t start = deal->envelopes.len;
 
-    while (wire_next(&reader, &field)) {
+    while (proto_next(&reader, &field)) {
         if (field.number != except) buffer_append(&deal->envelopes, field.whole.ptr, field.whole.len);
     }
     return slice_of(deal->envelopes.ptr + start, deal->envelopes.len - start);

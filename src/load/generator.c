@@ -129,7 +129,7 @@ static enum err add_call(struct generator *generator, uint32_t index, const stru
     struct slice kept;
 
     generator->span.len = 0;
-    span_write(&generator->span, world, &generator->tree, index, traits, &generator->dice);
+    span_writer_put(&generator->span, world, &generator->tree, index, traits, &generator->dice);
     if (generator->span.failed) return ERR_NO_MEMORY;
     TRY(keep(generator, buffer_slice(&generator->span), &kept));
     return add_to_group(

@@ -113,7 +113,8 @@ static int run(const struct options *options, const struct sender_config *config
 
     const double cpu_before = cpu_seconds(); /* making the bodies does not count */
     err = sender_run(sender);
-    int code = tell(options, sender, cpu_seconds() - cpu_before);
+    const bool never = err == ERR_PEER_GONE && sender_totals(sender)->requests == 0; /* nothing to tell */
+    int code = never ? EXIT_CANNOT_CONNECT : tell(options, sender, cpu_seconds() - cpu_before);
     if (err == ERR_PEER_GONE)
         code = complain("cannot connect to", options->endpoint, err, EXIT_CANNOT_CONNECT);
     else if (err != OK)

@@ -206,15 +206,15 @@ static void become_idle(struct sender *sender, const struct lane *lane)
 /* ExportTraceServiceResponse: partial_success = 1 { rejected_spans = 1 } */
 static uint64_t rejected_spans(struct slice body)
 {
-    struct wire_reader outer = wire_read(body);
-    struct wire_field field;
+    struct proto_reader outer = proto_read(body);
+    struct proto_field field;
     uint64_t rejected = 0;
 
-    while (wire_next(&outer, &field)) {
-        if (field.number != 1 || field.type != WIRE_BYTES) continue;
-        struct wire_reader inner = wire_read(field.bytes);
-        while (wire_next(&inner, &field)) {
-            if (field.number == 1 && field.type == WIRE_VARINT) rejected = field.value;
+    while (proto_next(&outer, &field)) {
+        if (field.number != 1 || field.type != PROTO_BYTES) continue;
+        struct proto_reader inner = proto_read(field.bytes);
+        while (proto_next(&inner, &field)) {
+            if (field.number == 1 && field.type == PROTO_VARINT) rejected = field.value;
         }
     }
     return rejected;

@@ -70,23 +70,23 @@ static struct marks open_attribute(struct writing *writing, const char *key)
 
     if (!marks.open) return marks;
     writing->attributes++;
-    marks.attribute = wire_open(writing->out, writing->field);
-    wire_text(writing->out, KEY_VALUE_KEY, key);
-    marks.value = wire_open(writing->out, KEY_VALUE_VALUE);
+    marks.attribute = proto_open(writing->out, writing->field);
+    proto_text(writing->out, KEY_VALUE_KEY, key);
+    marks.value = proto_open(writing->out, KEY_VALUE_VALUE);
     return marks;
 }
 
 static void close_attribute(struct writing *writing, struct marks marks)
 {
-    wire_close(writing->out, marks.value);
-    wire_close(writing->out, marks.attribute);
+    proto_close(writing->out, marks.value);
+    proto_close(writing->out, marks.attribute);
 }
 
 static void put_text(struct writing *writing, const char *key, const char *value)
 {
     const struct marks marks = open_attribute(writing, key);
     if (!marks.open) return;
-    wire_text(writing->out, ANY_VALUE_STRING, value);
+    proto_text(writing->out, ANY_VALUE_STRING, value);
     close_attribute(writing, marks);
 }
 
@@ -94,7 +94,7 @@ static void put_int(struct writing *writing, const char *key, uint64_t value)
 {
     const struct marks marks = open_attribute(writing, key);
     if (!marks.open) return;
-    wire_varint(writing->out, ANY_VALUE_INT, value);
+    proto_varint(writing->out, ANY_VALUE_INT, value);
     close_attribute(writing, marks);
 }
 
@@ -102,7 +102,7 @@ static void put_bool(struct writing *writing, const char *key, bool value)
 {
     const struct marks marks = open_attribute(writing, key);
     if (!marks.open) return;
-    wire_varint(writing->out, ANY_VALUE_BOOL, value);
+    proto_varint(writing->out, ANY_VALUE_BOOL, value);
     close_attribute(writing, marks);
 }
 
@@ -110,7 +110,7 @@ static void put_double(struct writing *writing, const char *key, double value)
 {
     const struct marks marks = open_attribute(writing, key);
     if (!marks.open) return;
-    wire_double(writing->out, ANY_VALUE_DOUBLE, value);
+    proto_double(writing->out, ANY_VALUE_DOUBLE, value);
     close_attribute(writing, marks);
 }
 
@@ -118,13 +118,13 @@ static void put_list(struct writing *writing, const char *key, const char *first
 {
     const struct marks marks = open_attribute(writing, key);
     if (!marks.open) return;
-    const size_t array = wire_open(writing->out, ANY_VALUE_ARRAY);
+    const size_t array = proto_open(writing->out, ANY_VALUE_ARRAY);
     for (int i = 0; i < 2; i++) {
-        const size_t value = wire_open(writing->out, 1);
-        wire_text(writing->out, ANY_VALUE_STRING, i == 0 ? first : second);
-        wire_close(writing->out, value);
+        const size_t value = proto_open(writing->out, 1);
+        proto_text(writing->out, ANY_VALUE_STRING, i == 0 ? first : second);
+        proto_close(writing->out, value);
     }
-    wire_close(writing->out, array);
+    proto_close(writing->out, array);
     close_attribute(writing, marks);
 }
 
@@ -345,16 +345,16 @@ static void put_event(struct writing *writing)
     static const char *const details[] = {"primary",  "replica-1", "replica-2",
                                           "fallback", "shared",    "eu1-prod-a"};
 
-    const size_t event = wire_open(writing->out, SPAN_EVENTS);
-    wire_fixed64(writing->out, EVENT_TIME, time_within(writing));
-    wire_text(writing->out, EVENT_NAME, names[writing->call->operation % COUNT(names)]);
+    const size_t event = proto_open(writing->out, SPAN_EVENTS);
+    proto_fixed64(writing->out, EVENT_TIME, time_within(writing));
+    proto_text(writing->out, EVENT_NAME, names[writing->call->operation % COUNT(names)]);
     writing->field = EVENT_ATTRIBUTES;
     writing->attributes = 0;
     writing->attributes_max = 3;
     put_text(writing, "app.event.target", details[dice_below(writing->dice, COUNT(details))]);
     put_int(writing, "app.event.wait_us", dice_below(writing->dice, 900));
     put_int(writing, "app.event.sequence", dice_between(writing->dice, 1, 9));
-    wire_close(writing->out, event);
+    proto_close(writing->out, event);
 }
 
 struct failure {
@@ -409,16 +409,16 @@ static void put_exception(struct writing *writing)
 {
     const struct failure failure = failure_of(writing);
 
-    const size_t event = wire_open(writing->out, SPAN_EVENTS);
-    wire_fixed64(writing->out, EVENT_TIME, time_within(writing));
-    wire_text(writing->out, EVENT_NAME, "exception");
+    const size_t event = proto_open(writing->out, SPAN_EVENTS);
+    proto_fixed64(writing->out, EVENT_TIME, time_within(writing));
+    proto_text(writing->out, EVENT_NAME, "exception");
     writing->field = EVENT_ATTRIBUTES;
     writing->attributes = 0;
     writing->attributes_max = 3;
     put_text(writing, "exception.type", failure.type);
     put_text(writing, "exception.message", failure.message);
     put_stack_trace(writing, failure);
-    wire_close(writing->out, event);
+    proto_close(writing->out, event);
 }
 
 /* A consumer names the producer's span. */
@@ -428,27 +428,27 @@ static void put_link(struct writing *writing, const struct call_tree *tree)
 
     if (call->kind != CALL_SERVER || call->parent == CALL_NO_PARENT) return;
     if (writing->operation->protocol != PROTOCOL_MESSAGE) return;
-    const size_t link = wire_open(writing->out, SPAN_LINKS);
-    wire_bytes(writing->out, LINK_TRACE_ID, writing->traits->trace_id, 16);
-    wire_bytes(writing->out, LINK_SPAN_ID, &tree->calls[call->parent].span_id, 8);
+    const size_t link = proto_open(writing->out, SPAN_LINKS);
+    proto_bytes(writing->out, LINK_TRACE_ID, writing->traits->trace_id, 16);
+    proto_bytes(writing->out, LINK_SPAN_ID, &tree->calls[call->parent].span_id, 8);
     writing->field = LINK_ATTRIBUTES;
     writing->attributes = 0;
     writing->attributes_max = 1;
     put_text(writing, "messaging.link.reason", "consumed");
-    wire_close(writing->out, link);
+    proto_close(writing->out, link);
 }
 
 static void put_status(struct writing *writing)
 {
     if (writing->call->error) {
-        const size_t status = wire_open(writing->out, SPAN_STATUS);
-        wire_text(writing->out, STATUS_MESSAGE, failure_of(writing).message);
-        wire_varint(writing->out, STATUS_CODE, 2);
-        wire_close(writing->out, status);
+        const size_t status = proto_open(writing->out, SPAN_STATUS);
+        proto_text(writing->out, STATUS_MESSAGE, failure_of(writing).message);
+        proto_varint(writing->out, STATUS_CODE, 2);
+        proto_close(writing->out, status);
     } else if (writing->call->kind == CALL_INTERNAL) {
-        const size_t status = wire_open(writing->out, SPAN_STATUS);
-        wire_varint(writing->out, STATUS_CODE, 1);
-        wire_close(writing->out, status);
+        const size_t status = proto_open(writing->out, SPAN_STATUS);
+        proto_varint(writing->out, STATUS_CODE, 1);
+        proto_close(writing->out, status);
     }
 }
 
@@ -487,26 +487,26 @@ static void put_name(struct writing *writing)
         (void)snprintf(name, sizeof name, "Worker.run%u", writing->operation->service % 7);
         break;
     }
-    wire_text(writing->out, SPAN_NAME, name);
+    proto_text(writing->out, SPAN_NAME, name);
 }
 
 static void put_head(struct writing *writing, const struct call_tree *tree)
 {
     const struct call *const call = writing->call;
 
-    wire_bytes(writing->out, SPAN_TRACE_ID, writing->traits->trace_id, 16);
-    wire_bytes(writing->out, SPAN_SPAN_ID, &call->span_id, 8);
-    if (writing->traits->has_state) wire_text(writing->out, SPAN_TRACE_STATE, "eu1=prod-a,shop=t61rcWkgMzE");
+    proto_bytes(writing->out, SPAN_TRACE_ID, writing->traits->trace_id, 16);
+    proto_bytes(writing->out, SPAN_SPAN_ID, &call->span_id, 8);
+    if (writing->traits->has_state) proto_text(writing->out, SPAN_TRACE_STATE, "eu1=prod-a,shop=t61rcWkgMzE");
     if (call->parent != CALL_NO_PARENT)
-        wire_bytes(writing->out, SPAN_PARENT_SPAN_ID, &tree->calls[call->parent].span_id, 8);
+        proto_bytes(writing->out, SPAN_PARENT_SPAN_ID, &tree->calls[call->parent].span_id, 8);
     put_name(writing);
-    wire_varint(writing->out, SPAN_KIND, kind_of(writing));
-    wire_fixed64(writing->out, SPAN_START_TIME, writing->traits->start_unix_ns + (uint64_t)call->start_ns);
-    wire_fixed64(writing->out, SPAN_END_TIME, writing->traits->start_unix_ns + (uint64_t)call->end_ns);
+    proto_varint(writing->out, SPAN_KIND, kind_of(writing));
+    proto_fixed64(writing->out, SPAN_START_TIME, writing->traits->start_unix_ns + (uint64_t)call->start_ns);
+    proto_fixed64(writing->out, SPAN_END_TIME, writing->traits->start_unix_ns + (uint64_t)call->end_ns);
 }
 
-void span_write(struct buffer *out, const struct world *world, const struct call_tree *tree, uint32_t index,
-                const struct trace_traits *traits, struct dice *dice)
+void span_writer_put(struct buffer *out, const struct world *world, const struct call_tree *tree,
+                     uint32_t index, const struct trace_traits *traits, struct dice *dice)
 {
     const struct call *const call = &tree->calls[index];
     struct writing writing = {.out = out,
@@ -518,12 +518,12 @@ void span_write(struct buffer *out, const struct world *world, const struct call
 
     put_head(&writing, tree);
     put_attributes(&writing);
-    if (dice_chance(dice, 0.001)) wire_varint(out, SPAN_DROPPED_ATTRIBUTES, dice_between(dice, 1, 5));
+    if (dice_chance(dice, 0.001)) proto_varint(out, SPAN_DROPPED_ATTRIBUTES, dice_between(dice, 1, 5));
     if (world->profile == PROFILE_SHOP || (world->profile == PROFILE_PROD && dice_chance(dice, 0.125)))
         put_event(&writing);
     if (call->error) put_exception(&writing);
     put_link(&writing, tree);
     put_status(&writing);
     const bool remote = call->kind == CALL_SERVER && call->parent != CALL_NO_PARENT;
-    wire_fixed32(out, SPAN_FLAGS, remote ? FLAGS_REMOTE_PARENT : FLAGS_LOCAL_PARENT);
+    proto_fixed32(out, SPAN_FLAGS, remote ? FLAGS_REMOTE_PARENT : FLAGS_LOCAL_PARENT);
 }

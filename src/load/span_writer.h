@@ -18,8 +18,8 @@ struct trace_traits {
 struct trace_traits trace_traits_of(struct dice *dice, uint64_t start_unix_ns);
 
 /* Appends the fields of the Span (no tag, no length) to out. */
-void span_write(struct buffer *out, const struct world *world, const struct call_tree *tree, uint32_t call,
-                const struct trace_traits *traits, struct dice *dice);
+void span_writer_put(struct buffer *out, const struct world *world, const struct call_tree *tree,
+                     uint32_t call, const struct trace_traits *traits, struct dice *dice);
 /* The instrumentation scope that such a span is made by. */
 enum scope_kind span_scope(const struct call *call);
 

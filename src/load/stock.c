@@ -121,9 +121,9 @@ static void scan_span_id(struct scan *scan, struct slice id, uint32_t trace)
     add_patch(scan, id.ptr, PATCH_SPAN_ID, number_of(scan, &scan->stock->span_ids, trace, load64(id.ptr)));
 }
 
-static void scan_time(struct scan *scan, const struct wire_field *field)
+static void scan_time(struct scan *scan, const struct proto_field *field)
 {
-    if (field->type != WIRE_FIXED64 || field->value == 0) return;
+    if (field->type != PROTO_FIXED64 || field->value == 0) return;
 
     const int64_t absolute = (int64_t)field->value; /* made relative when all are known */
     add_patch(scan, field->whole.ptr + field->whole.len - 8, PATCH_TIME, 0);
@@ -133,10 +133,10 @@ static void scan_time(struct scan *scan, const struct wire_field *field)
 
 static void scan_event(struct scan *scan, struct slice event)
 {
-    struct wire_reader reader = wire_read(event);
-    struct wire_field field;
+    struct proto_reader reader = proto_read(event);
+    struct proto_field field;
 
-    while (wire_next(&reader, &field)) {
+    while (proto_next(&reader, &field)) {
         if (field.number == EVENT_TIME) scan_time(scan, &field);
     }
     if (reader.err != OK) scan->err = reader.err;
@@ -144,12 +144,12 @@ static void scan_event(struct scan *scan, struct slice event)
 
 static void scan_link(struct scan *scan, struct slice link)
 {
-    struct wire_reader reader = wire_read(link);
-    struct wire_field field;
+    struct proto_reader reader = proto_read(link);
+    struct proto_field field;
     uint32_t trace = scan->trace;
 
-    while (wire_next(&reader, &field)) {
-        if (field.type != WIRE_BYTES) continue;
+    while (proto_next(&reader, &field)) {
+        if (field.type != PROTO_BYTES) continue;
         if (field.number == LINK_TRACE_ID && field.bytes.len == 16) trace = scan_trace_id(scan, field.bytes);
         if (field.number == LINK_SPAN_ID) scan_span_id(scan, field.bytes, trace);
     }
@@ -188,11 +188,11 @@ static enum patch_kind unique_kind(struct slice text)
 
 static void scan_value(struct scan *scan, struct slice value)
 {
-    struct wire_reader reader = wire_read(value);
-    struct wire_field field;
+    struct proto_reader reader = proto_read(value);
+    struct proto_field field;
 
-    while (wire_next(&reader, &field)) {
-        if (field.number != ANY_VALUE_STRING || field.type != WIRE_BYTES) continue;
+    while (proto_next(&reader, &field)) {
+        if (field.number != ANY_VALUE_STRING || field.type != PROTO_BYTES) continue;
         const enum patch_kind kind = unique_kind(field.bytes);
         if (kind == PATCH_KINDS) continue;
         const uint64_t low = hash_fast(field.bytes.ptr, field.bytes.len, 1);
@@ -204,19 +204,19 @@ static void scan_value(struct scan *scan, struct slice value)
 
 static void scan_attribute(struct scan *scan, struct slice attribute)
 {
-    struct wire_reader reader = wire_read(attribute);
-    struct wire_field field;
+    struct proto_reader reader = proto_read(attribute);
+    struct proto_field field;
 
-    while (wire_next(&reader, &field)) {
-        if (field.number == KEY_VALUE_VALUE && field.type == WIRE_BYTES) scan_value(scan, field.bytes);
+    while (proto_next(&reader, &field)) {
+        if (field.number == KEY_VALUE_VALUE && field.type == PROTO_BYTES) scan_value(scan, field.bytes);
     }
     if (reader.err != OK) scan->err = reader.err;
 }
 
-static void scan_span_field(struct scan *scan, const struct wire_field *field)
+static void scan_span_field(struct scan *scan, const struct proto_field *field)
 {
     if (field->number == SPAN_START_TIME || field->number == SPAN_END_TIME) scan_time(scan, field);
-    if (field->type != WIRE_BYTES) return;
+    if (field->type != PROTO_BYTES) return;
     if (field->number == SPAN_TRACE_ID) add_patch(scan, field->bytes.ptr, PATCH_TRACE_ID, scan->trace);
     if (field->number == SPAN_SPAN_ID) scan_span_id(scan, field->bytes, scan->trace);
     if (field->number == SPAN_PARENT_SPAN_ID) scan_span_id(scan, field->bytes, scan->trace);
@@ -227,8 +227,8 @@ static void scan_span_field(struct scan *scan, const struct wire_field *field)
 
 static void scan_span(struct scan *scan, struct slice span)
 {
-    struct wire_reader reader = wire_read(span);
-    struct wire_field field;
+    struct proto_reader reader = proto_read(span);
+    struct proto_field field;
     struct span_ids ids;
 
     if (!span_ids_of(span, &ids)) { /* sources leave such spans out */
@@ -237,7 +237,7 @@ static void scan_span(struct scan *scan, struct slice span)
     }
     scan->trace = number_of(scan, &scan->stock->trace_ids, load64(ids.trace_id.ptr),
                             load64(ids.trace_id.ptr + 8));
-    while (scan->err == OK && wire_next(&reader, &field))
+    while (scan->err == OK && proto_next(&reader, &field))
         scan_span_field(scan, &field);
     if (reader.err != OK) scan->err = reader.err;
 }

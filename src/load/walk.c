@@ -6,18 +6,18 @@
 
 struct span_walk span_walk_of(struct slice message)
 {
-    return (struct span_walk){.err = OK, .resources = wire_read(message)};
+    return (struct span_walk){.err = OK, .resources = proto_read(message)};
 }
 
 /* The next submessage with this number; other fields are stepped over. */
-static bool next_message(struct span_walk *walk, struct wire_reader *reader, uint32_t number,
+static bool next_message(struct span_walk *walk, struct proto_reader *reader, uint32_t number,
                          struct slice *message)
 {
-    struct wire_field field;
+    struct proto_field field;
 
-    while (wire_next(reader, &field)) {
+    while (proto_next(reader, &field)) {
         if (field.number != number) continue;
-        if (field.type != WIRE_BYTES) {
+        if (field.type != PROTO_BYTES) {
             walk->err = ERR_MALFORMED;
             return false;
         }
@@ -34,12 +34,12 @@ bool span_walk_next(struct span_walk *walk)
         if (next_message(walk, &walk->spans, SCOPE_SPANS_SPANS, &walk->span)) return true;
         if (walk->err != OK) return false;
         if (next_message(walk, &walk->scopes, RESOURCE_SPANS_SCOPE_SPANS, &walk->scope_spans)) {
-            walk->spans = wire_read(walk->scope_spans);
+            walk->spans = proto_read(walk->scope_spans);
             continue;
         }
         if (walk->err != OK) return false;
         if (!next_message(walk, &walk->resources, TRACES_RESOURCE_SPANS, &walk->resource_spans)) return false;
-        walk->scopes = wire_read(walk->resource_spans);
+        walk->scopes = proto_read(walk->resource_spans);
     }
     return false;
 }
@@ -56,12 +56,12 @@ static bool is_id(struct slice id, size_t len)
 
 bool span_ids_of(struct slice span, struct span_ids *ids)
 {
-    struct wire_reader reader = wire_read(span);
-    struct wire_field field;
+    struct proto_reader reader = proto_read(span);
+    struct proto_field field;
     struct span_ids found = {0};
 
-    while (wire_next(&reader, &field)) {
-        if (field.type != WIRE_BYTES) continue;
+    while (proto_next(&reader, &field)) {
+        if (field.type != PROTO_BYTES) continue;
         if (field.number == SPAN_TRACE_ID) found.trace_id = field.bytes;
         if (field.number == SPAN_SPAN_ID) found.span_id = field.bytes;
     }

@@ -9,7 +9,7 @@
 #ifndef LOAD_WALK_H
 #define LOAD_WALK_H
 
-#include "wire.h"
+#include "proto.h"
 
 /* Field numbers of OTLP. */
 #define TRACES_RESOURCE_SPANS      1
@@ -49,7 +49,7 @@
 struct span_walk {
     struct slice resource_spans, scope_spans, span; /* borrowed from the message */
     enum err err;
-    struct wire_reader resources, scopes, spans; /* private */
+    struct proto_reader resources, scopes, spans; /* private */
 };
 
 struct span_walk span_walk_of(struct slice message);

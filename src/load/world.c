@@ -66,22 +66,22 @@ const char *world_language(uint32_t language)
 
 static void put_text(struct buffer *out, const char *key, const char *value)
 {
-    const size_t attribute = wire_open(out, 1);
-    wire_text(out, KEY_VALUE_KEY, key);
-    const size_t any = wire_open(out, KEY_VALUE_VALUE);
-    wire_text(out, ANY_VALUE_STRING, value);
-    wire_close(out, any);
-    wire_close(out, attribute);
+    const size_t attribute = proto_open(out, 1);
+    proto_text(out, KEY_VALUE_KEY, key);
+    const size_t any = proto_open(out, KEY_VALUE_VALUE);
+    proto_text(out, ANY_VALUE_STRING, value);
+    proto_close(out, any);
+    proto_close(out, attribute);
 }
 
 static void put_int(struct buffer *out, const char *key, uint64_t value)
 {
-    const size_t attribute = wire_open(out, 1);
-    wire_text(out, KEY_VALUE_KEY, key);
-    const size_t any = wire_open(out, KEY_VALUE_VALUE);
-    wire_varint(out, ANY_VALUE_INT, value);
-    wire_close(out, any);
-    wire_close(out, attribute);
+    const size_t attribute = proto_open(out, 1);
+    proto_text(out, KEY_VALUE_KEY, key);
+    const size_t any = proto_open(out, KEY_VALUE_VALUE);
+    proto_varint(out, ANY_VALUE_INT, value);
+    proto_close(out, any);
+    proto_close(out, attribute);
 }
 
 /* 5 attributes for lean, 10 for shop, 20 for prod, in this order. */
@@ -132,10 +132,11 @@ static enum err make_instance(struct world *world, const struct service *service
 {
     const size_t start = world->text.len;
 
-    const size_t resource = wire_open(&world->text, 1);
+    const size_t resource = proto_open(&world->text, 1);
     put_resource(world, service, instance, dice);
-    wire_close(&world->text, resource);
-    if (world->profile == PROFILE_PROD) wire_text(&world->text, 3, "https://opentelemetry.io/schemas/1.34.0");
+    proto_close(&world->text, resource);
+    if (world->profile == PROFILE_PROD)
+        proto_text(&world->text, 3, "https://opentelemetry.io/schemas/1.34.0");
     world->instances[world->instances_count++] = (struct piece){(uint32_t)start,
                                                                 (uint32_t)(world->text.len - start)};
     return world->text.failed ? ERR_NO_MEMORY : OK;
@@ -145,10 +146,10 @@ static void make_scope(struct world *world, struct service *service, enum scope_
 {
     const size_t start = world->text.len;
 
-    const size_t scope = wire_open(&world->text, 1);
-    wire_text(&world->text, 1, scope_names[service->language][kind]);
-    wire_text(&world->text, 2, scope_versions[service->language]);
-    wire_close(&world->text, scope);
+    const size_t scope = proto_open(&world->text, 1);
+    proto_text(&world->text, 1, scope_names[service->language][kind]);
+    proto_text(&world->text, 2, scope_versions[service->language]);
+    proto_close(&world->text, scope);
     service->scopes[kind] = (struct piece){(uint32_t)start, (uint32_t)(world->text.len - start)};
 }
 

@@ -1,12 +1,12 @@
 /*
- * Protobuf on the wire. A submessage is written in one go: wire_open() leaves one byte for its length,
- * wire_close() moves the content up when the length needs more. That costs a memmove per large message, in a
+ * Protobuf on the wire. A submessage is written in one go: proto_open() leaves one byte for its length,
+ * proto_close() moves the content up when the length needs more. That costs a memmove per large message, in a
  * place that runs before the load starts; in exchange nobody has to compute sizes ahead.
  *
  * Reading fails with ERR_MALFORMED: a varint of more than ten bytes, a length beyond the message, field
- * number 0, groups. After that wire_next() stays false.
+ * number 0, groups. After that proto_next() stays false.
  */
-#include "wire.h"
+#include "proto.h"
 
 #include <endian.h>
 #include <stdlib.h>
@@ -65,63 +65,63 @@ static void append_varint(struct buffer *buffer, uint64_t value)
     buffer_append(buffer, bytes, varint_encode(bytes, value));
 }
 
-static void append_tag(struct buffer *buffer, uint32_t number, enum wire_type type)
+static void append_tag(struct buffer *buffer, uint32_t number, enum proto_type type)
 {
     append_varint(buffer, (uint64_t)number << 3 | (uint64_t)type);
 }
 
-void wire_varint(struct buffer *buffer, uint32_t number, uint64_t value)
+void proto_varint(struct buffer *buffer, uint32_t number, uint64_t value)
 {
-    append_tag(buffer, number, WIRE_VARINT);
+    append_tag(buffer, number, PROTO_VARINT);
     append_varint(buffer, value);
 }
 
-void wire_fixed64(struct buffer *buffer, uint32_t number, uint64_t value)
+void proto_fixed64(struct buffer *buffer, uint32_t number, uint64_t value)
 {
     const uint64_t little = htole64(value);
 
-    append_tag(buffer, number, WIRE_FIXED64);
+    append_tag(buffer, number, PROTO_FIXED64);
     buffer_append(buffer, &little, sizeof little);
 }
 
-void wire_fixed32(struct buffer *buffer, uint32_t number, uint32_t value)
+void proto_fixed32(struct buffer *buffer, uint32_t number, uint32_t value)
 {
     const uint32_t little = htole32(value);
 
-    append_tag(buffer, number, WIRE_FIXED32);
+    append_tag(buffer, number, PROTO_FIXED32);
     buffer_append(buffer, &little, sizeof little);
 }
 
-void wire_double(struct buffer *buffer, uint32_t number, double value)
+void proto_double(struct buffer *buffer, uint32_t number, double value)
 {
     uint64_t bits;
 
     memcpy(&bits, &value, sizeof bits);
-    wire_fixed64(buffer, number, bits);
+    proto_fixed64(buffer, number, bits);
 }
 
-void wire_bytes(struct buffer *buffer, uint32_t number, const void *bytes, size_t len)
+void proto_bytes(struct buffer *buffer, uint32_t number, const void *bytes, size_t len)
 {
-    append_tag(buffer, number, WIRE_BYTES);
+    append_tag(buffer, number, PROTO_BYTES);
     append_varint(buffer, len);
     buffer_append(buffer, bytes, len);
 }
 
-void wire_text(struct buffer *buffer, uint32_t number, const char *text)
+void proto_text(struct buffer *buffer, uint32_t number, const char *text)
 {
-    wire_bytes(buffer, number, text, strlen(text));
+    proto_bytes(buffer, number, text, strlen(text));
 }
 
-size_t wire_open(struct buffer *buffer, uint32_t number)
+size_t proto_open(struct buffer *buffer, uint32_t number)
 {
     static const uint8_t length_to_come = 0;
 
-    append_tag(buffer, number, WIRE_BYTES);
+    append_tag(buffer, number, PROTO_BYTES);
     buffer_append(buffer, &length_to_come, 1);
     return buffer->len;
 }
 
-void wire_close(struct buffer *buffer, size_t mark)
+void proto_close(struct buffer *buffer, size_t mark)
 {
     if (buffer->failed) return;
     assert(mark >= 1 && mark <= buffer->len);
@@ -138,7 +138,7 @@ void wire_close(struct buffer *buffer, size_t mark)
 /* ---- reading
  * ----------------------------------------------------------------------------------------------- */
 
-static bool fail(struct wire_reader *reader)
+static bool fail(struct proto_reader *reader)
 {
     reader->err = ERR_MALFORMED;
     reader->rest.len = 0;
@@ -169,22 +169,22 @@ static bool take_bytes(struct slice *rest, uint64_t len, struct slice *bytes)
     return true;
 }
 
-static bool take_value(struct slice *rest, struct wire_field *field)
+static bool take_value(struct slice *rest, struct proto_field *field)
 {
     uint64_t len = 0;
     struct slice bytes;
 
     switch (field->type) {
-    case WIRE_VARINT: return take_varint(rest, &field->value);
-    case WIRE_BYTES: return take_varint(rest, &len) && take_bytes(rest, len, &field->bytes);
-    case WIRE_FIXED64: {
+    case PROTO_VARINT: return take_varint(rest, &field->value);
+    case PROTO_BYTES: return take_varint(rest, &len) && take_bytes(rest, len, &field->bytes);
+    case PROTO_FIXED64: {
         uint64_t little;
         if (!take_bytes(rest, sizeof little, &bytes)) return false;
         memcpy(&little, bytes.ptr, sizeof little);
         field->value = le64toh(little);
         return true;
     }
-    case WIRE_FIXED32: {
+    case PROTO_FIXED32: {
         uint32_t little;
         if (!take_bytes(rest, sizeof little, &bytes)) return false;
         memcpy(&little, bytes.ptr, sizeof little);
@@ -195,7 +195,7 @@ static bool take_value(struct slice *rest, struct wire_field *field)
     return false; /* a group, or no wire type at all */
 }
 
-bool wire_next(struct wire_reader *reader, struct wire_field *field)
+bool proto_next(struct proto_reader *reader, struct proto_field *field)
 {
     if (reader->rest.len == 0) return false;
 
@@ -203,7 +203,7 @@ bool wire_next(struct wire_reader *reader, struct wire_field *field)
     uint64_t tag = 0;
     if (!take_varint(&reader->rest, &tag)) return fail(reader);
     if (tag >> 3 == 0 || tag >> 3 > 0x1fffffff) return fail(reader);
-    *field = (struct wire_field){.number = (uint32_t)(tag >> 3), .type = (enum wire_type)(tag & 7)};
+    *field = (struct proto_field){.number = (uint32_t)(tag >> 3), .type = (enum proto_type)(tag & 7)};
     if (!take_value(&reader->rest, field)) return fail(reader);
     field->whole = slice_of(start, (size_t)(reader->rest.ptr - start));
     return true;

@@ -3,15 +3,15 @@
  * of one message. The reader validates everything (foreign files and answers go through it) and never
  * recurses; whoever wants a submessage opens a second reader on the field's bytes.
  *
- *   struct buffer out = {0};                        struct wire_reader reader = wire_read(bytes);
- *   const size_t mark = wire_open(&out, 1);         struct wire_field field;
- *   wire_text(&out, 1, "key");                      while (wire_next(&reader, &field)) ...
- *   wire_close(&out, mark);                         if (reader.err != OK) ...
+ *   struct buffer out = {0};                        struct proto_reader reader = proto_read(bytes);
+ *   const size_t mark = proto_open(&out, 1);         struct proto_field field;
+ *   proto_text(&out, 1, "key");                      while (proto_next(&reader, &field)) ...
+ *   proto_close(&out, mark);                         if (reader.err != OK) ...
  *   if (out.failed) ...
  *   buffer_deinit(&out);
  */
-#ifndef LOAD_WIRE_H
-#define LOAD_WIRE_H
+#ifndef LOAD_PROTO_H
+#define LOAD_PROTO_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,39 +38,39 @@ static inline struct slice buffer_slice(const struct buffer *buffer)
     return slice_of(buffer->ptr, buffer->len);
 }
 
-enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
+enum proto_type { PROTO_VARINT = 0, PROTO_FIXED64 = 1, PROTO_BYTES = 2, PROTO_FIXED32 = 5 };
 
 /* Writing; fields with default values are written all the same: the caller decides. */
-void wire_varint(struct buffer *buffer, uint32_t number, uint64_t value);
-void wire_fixed64(struct buffer *buffer, uint32_t number, uint64_t value);
-void wire_fixed32(struct buffer *buffer, uint32_t number, uint32_t value);
-void wire_double(struct buffer *buffer, uint32_t number, double value);
-void wire_bytes(struct buffer *buffer, uint32_t number, const void *bytes, size_t len);
-void wire_text(struct buffer *buffer, uint32_t number, const char *text);
-/* Begins a submessage; wire_close() with the mark ends it. They nest. */
-size_t wire_open(struct buffer *buffer, uint32_t number);
-void wire_close(struct buffer *buffer, size_t mark);
+void proto_varint(struct buffer *buffer, uint32_t number, uint64_t value);
+void proto_fixed64(struct buffer *buffer, uint32_t number, uint64_t value);
+void proto_fixed32(struct buffer *buffer, uint32_t number, uint32_t value);
+void proto_double(struct buffer *buffer, uint32_t number, double value);
+void proto_bytes(struct buffer *buffer, uint32_t number, const void *bytes, size_t len);
+void proto_text(struct buffer *buffer, uint32_t number, const char *text);
+/* Begins a submessage; proto_close() with the mark ends it. They nest. */
+size_t proto_open(struct buffer *buffer, uint32_t number);
+void proto_close(struct buffer *buffer, size_t mark);
 
-struct wire_field {
+struct proto_field {
     uint32_t number;
-    enum wire_type type;
+    enum proto_type type;
     uint64_t value;     /* varint, fixed64, fixed32 */
-    struct slice bytes; /* WIRE_BYTES; borrowed from what is read */
+    struct slice bytes; /* PROTO_BYTES; borrowed from what is read */
     struct slice whole; /* the field with its tag */
 };
 
-struct wire_reader {
+struct proto_reader {
     struct slice rest; /* borrowed */
     enum err err;      /* ERR_MALFORMED once something was wrong */
 };
 
-static inline struct wire_reader wire_read(struct slice message)
+static inline struct proto_reader proto_read(struct slice message)
 {
-    return (struct wire_reader){.rest = message, .err = OK};
+    return (struct proto_reader){.rest = message, .err = OK};
 }
 
 /* The next field, or false at the end or when the bytes are wrong. Groups are malformed here: OTLP has none.
  */
-bool wire_next(struct wire_reader *reader, struct wire_field *field);
+bool proto_next(struct proto_reader *reader, struct proto_field *field);
 
 #endif
