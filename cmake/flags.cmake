@@ -4,6 +4,7 @@ target_compile_options(spanmill_flags INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wformat=2 -Wvla -Wundef
   -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -fno-strict-aliasing
   -fno-strict-overflow -fno-delete-null-pointer-checks -g -fno-omit-frame-pointer)
+target_compile_options(spanmill_flags INTERFACE -UNDEBUG) # CMake's Release sets it; some system headers include <assert.h> again
 target_compile_definitions(spanmill_flags INTERFACE _GNU_SOURCE SPANMILL_VERSION="${PROJECT_VERSION}")
 target_compile_options(spanmill_flags INTERFACE "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.")
 

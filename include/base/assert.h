@@ -13,13 +13,16 @@
 
 _Noreturn void assert_failed(const char *condition, const char *file, int line);
 
+#ifdef NDEBUG
+#error "assertions stay on: build without NDEBUG"
+#endif
 #undef assert
 #define assert(condition)                                                                                    \
     (__builtin_expect(!(condition), 0) ? assert_failed(#condition, __FILE__, __LINE__) : (void)0)
 #ifdef SPANMILL_VERIFY
 #define verify(condition) assert(condition)
 #else
-#define verify(condition) ((void)0)
+#define verify(condition) ((void)(0 && (condition))) /* compiled, so that it cannot rot, but not run */
 #endif
 #define unreachable(why) assert_failed("unreachable: " why, __FILE__, __LINE__)
 
