@@ -169,9 +169,6 @@ enum err corpus_run(const struct stock_config *config, struct message_sink *sink
     enum err err = load(config->corpus_path, &bytes);
     if (err == OK && buffer_reserve(&deal.envelopes, bytes.len + 1) == NULL) err = ERR_NO_MEMORY;
     if (err == OK) err = deal_all(&deal, buffer_slice(&bytes));
-    if (err != OK)
-        log_error("load", "cannot replay the capture", "path=%s error=\"%s\"", config->corpus_path,
-                  err_text(err));
     if (deal.left_out > 0)
         log_warn("load", "spans without valid ids left out", "count=%llu", (unsigned long long)deal.left_out);
     batch_deinit(&deal.batch);

@@ -363,7 +363,8 @@ enum err stock_open(const struct stock_config *config, struct stock **out)
     enum err err = run_sources(stock, config);
     if (err == OK) err = sort_spans_by_trace(stock);
     if (err != OK) {
-        log_error("load", "could not make the bodies", "error=\"%s\"", err_text(err));
+        log_error("load", "could not make the bodies", "source=%s error=\"%s\"",
+                  config->corpus_path != NULL ? config->corpus_path : "generator", err_text(err));
         stock_close(stock);
         return err;
     }
