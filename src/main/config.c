@@ -211,20 +211,48 @@ enum err config_read_file(struct options *options, const char *path, char error[
 /* ---- environment and command line -----------------------------------------------------------------------
  */
 
-/* Variables that are no option are let be: orchestrators set some of their own with our name in front. */
-enum err config_read_environment(struct options *options, char *const *environment,
-                                 char error[OPTION_ERROR_MAX])
+static enum option_id find_environment(const char *name, size_t len)
 {
-    char name[128], what[OPTION_ERROR_MAX];
+    char own[128];
 
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        option_environment_name((enum option_id)i, name, sizeof name);
-        const size_t len = strlen(name);
-        for (char *const *entry = environment; *entry != NULL; entry++) {
-            if (strncmp(*entry, name, len) != 0 || (*entry)[len] != '=') continue;
-            if (options_set(options, (enum option_id)i, *entry + len + 1, what) != OK)
-                return fail(error, "environment: %s: %s", name, what);
-        }
+        option_environment_name((enum option_id)i, own, sizeof own);
+        if (strlen(own) == len && memcmp(own, name, len) == 0) return (enum option_id)i;
+    }
+    return OPTION_COUNT;
+}
+
+/*
+ * Kubernetes gives a pod variables about each service, so one named spanmill or spanmill-query brings
+ * SPANMILL_PORT, SPANMILL_SERVICE_HOST, SPANMILL_QUERY_PORT_16686_TCP and the like. No option of ours is
+ * named so.
+ */
+static bool is_service_link(const char *entry, size_t len)
+{
+    char name[256];
+
+    snprintf(name, sizeof name, "%.*s_", (int)(len < 200 ? len : 200), entry);
+    return strstr(name, "_SERVICE_") != NULL || strstr(name, "_PORT_") != NULL;
+}
+
+enum err config_read_environment(struct options *options, const char *const *environment,
+                                 char error[OPTION_ERROR_MAX])
+{
+    static const char prefix[] = "SPANMILL_";
+    char what[OPTION_ERROR_MAX];
+
+    for (; *environment != NULL; environment++) {
+        const char *const entry = *environment;
+        const char *const equals = strchr(entry, '=');
+
+        if (equals == NULL || strncmp(entry, prefix, sizeof prefix - 1) != 0) continue;
+        const size_t len = (size_t)(equals - entry);
+        const enum option_id id = find_environment(entry, len);
+        if (id == OPTION_COUNT && is_service_link(entry, len)) continue;
+        if (id == OPTION_COUNT)
+            return fail(error, "environment: unknown variable %.*s", (int)(len < 200 ? len : 200), entry);
+        if (options_set(options, id, equals + 1, what) != OK)
+            return fail(error, "environment: %.*s: %.300s", (int)(len < 200 ? len : 200), entry, what);
     }
     return OK;
 }
@@ -248,7 +276,7 @@ static bool takes_value(const char *flag)
     return strcmp(flag, "config") == 0 || (id != OPTION_COUNT && option_table[id].type != TYPE_BOOL);
 }
 
-enum err config_read_arguments(struct options *options, int count, char *const *arguments,
+enum err config_read_arguments(struct options *options, int count, const char *const *arguments,
                                const char **config_path, char error[OPTION_ERROR_MAX])
 {
     for (int i = 0; i < count; i++) {
@@ -273,8 +301,8 @@ enum err config_read_arguments(struct options *options, int count, char *const *
     return OK;
 }
 
-enum err config_read(struct options *options, int count, char *const *arguments, char *const *environment,
-                     char error[OPTION_ERROR_MAX])
+enum err config_read(struct options *options, int count, const char *const *arguments,
+                     const char *const *environment, char error[OPTION_ERROR_MAX])
 {
     const char *path = NULL;
 

@@ -17,16 +17,19 @@ enum err config_read_file(struct options *options, const char *path, char error[
 /* The same from memory; name stands for the file in errors. */
 enum err config_read_text(struct options *options, const char *name, const char *text, size_t len,
                           char error[OPTION_ERROR_MAX]);
-/* environment is a list of NAME=value, ended by NULL. */
-enum err config_read_environment(struct options *options, char *const *environment,
+/*
+ * environment is a list of NAME=value, ended by NULL. Every SPANMILL_* variable must be an option, except for
+ * those that Kubernetes makes for services.
+ */
+enum err config_read_environment(struct options *options, const char *const *environment,
                                  char error[OPTION_ERROR_MAX]);
 /* --key value, --key=value; *config_path is set by --config. */
-enum err config_read_arguments(struct options *options, int count, char *const *arguments,
+enum err config_read_arguments(struct options *options, int count, const char *const *arguments,
                                const char **config_path, char error[OPTION_ERROR_MAX]);
 
 /* All of it, with the file that --config names. */
-enum err config_read(struct options *options, int count, char *const *arguments, char *const *environment,
-                     char error[OPTION_ERROR_MAX]);
+enum err config_read(struct options *options, int count, const char *const *arguments,
+                     const char *const *environment, char error[OPTION_ERROR_MAX]);
 
 /* ERR_MALFORMED: options contradict each other. ERR_DENIED: an address is exposed without consent. */
 enum err config_check(const struct options *options, char error[OPTION_ERROR_MAX]);

@@ -41,17 +41,18 @@ static int help(void)
     return 0;
 }
 
-static int read_options(struct options *options, int count, char *const *arguments)
+static int read_options(struct options *options, int count, const char *const *arguments)
 {
     char error[OPTION_ERROR_MAX];
 
-    if (config_read(options, count, arguments, environ, error) == OK && config_check(options, error) == OK)
+    if (config_read(options, count, arguments, (const char *const *)environ, error) == OK &&
+        config_check(options, error) == OK)
         return 0;
     fprintf(stderr, "spanmill: %s\n", error);
     return EXIT_CONFIG;
 }
 
-static int run_serve(int count, char *const *arguments)
+static int run_serve(int count, const char *const *arguments)
 {
     static struct options options;
     const int code = read_options(&options, count, arguments);
@@ -59,7 +60,7 @@ static int run_serve(int count, char *const *arguments)
     return code != 0 ? code : serve(&options);
 }
 
-static int run_check(int count, char *const *arguments)
+static int run_check(int count, const char *const *arguments)
 {
     static struct options options;
 
@@ -72,7 +73,7 @@ static int run_check(int count, char *const *arguments)
     return code;
 }
 
-static int run_plan(int count, char *const *arguments)
+static int run_plan(int count, const char *const *arguments)
 {
     static struct plan_interface interfaces[PLAN_INTERFACES_MAX];
     static struct placement placement;
@@ -89,8 +90,10 @@ static int run_plan(int count, char *const *arguments)
     return 0;
 }
 
-int main(int count, char **arguments)
+int main(int count, char **words)
 {
+    const char *const *const arguments = (const char *const *)words;
+
     if (count < 2) {
         fputs(usage, stderr);
         return EXIT_USAGE;
