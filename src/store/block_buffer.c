@@ -41,7 +41,7 @@ static bool bytes_grow(struct bytes *bytes, size_t len)
 
 uint8_t *bytes_room(struct bytes *bytes, size_t len)
 {
-    if (bytes->capacity - bytes->len < len && !bytes_grow(bytes, len)) return NULL;
+    if ((bytes->ptr == NULL || bytes->capacity - bytes->len < len) && !bytes_grow(bytes, len)) return NULL;
     return bytes->ptr + bytes->len;
 }
 

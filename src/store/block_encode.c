@@ -101,8 +101,9 @@ struct job {
     X(children.time)                                                                                         \
     X(children.dropped)                                                                                      \
     X(children.shape)                                                                                        \
-    X(children.trace) X(children.span) X(children.flags) X(children.bits) X(keys) X(keys_scratch) X(buckets) \
-        X(span_ids) X(plans) X(cursors) X(pair_ids) X(pair_next) X(values) X(ids) X(wide) X(shape_rows)      \
+    X(children.trace)                                                                                        \
+    X(children.span) X(children.flags) X(children.bits) X(keys) X(keys_scratch) X(buckets) X(span_ids)       \
+        X(plans) X(cursors) X(pair_ids) X(pair_next) X(values) X(ids) X(wide) X(shape_rows)                  \
             X(shapes_touched) X(parents) X(chunk_table) X(page_table) X(pieces) X(piece_bytes) X(trace_ids)  \
                 X(trace_rows) X(trace_hashes) X(token_hashes) X(operations) X(operation_table) X(services)   \
                     X(text)
@@ -641,84 +642,92 @@ static void put_fields(struct job *job, uint32_t page, const struct page_counts 
 /* ---- a page: events and links ----------------------------------------------------------------------------
  */
 
-static void put32(struct bytes *bytes, uint32_t value)
-{
-    bytes_put(bytes, &value, sizeof value);
-}
-
-static void gather_event(struct job *job, const struct live_event *event, uint64_t span_start,
-                         uint32_t *values)
+/* Room for the page's events and links in the child columns. */
+static bool size_children(struct job *job, const struct page_counts *counts)
 {
     struct child_fields *const fields = &job->encoder->children;
-    const uint64_t time = zigzag(event->time_ns - span_start);
+    const size_t most = counts->events > counts->links ? counts->events : counts->links;
 
-    bytes_put(&fields->time, &time, sizeof time);
-    put32(&fields->dropped, event->dropped_attributes_count);
-    put32(&fields->shape, event->shape);
-    values[job->cursors[COLUMN_EVENT_NAME]++] = event->name;
-    scatter(job, values, event->slots_first, event->slots_count, event->shape);
+    return array_raw(&fields->time, counts->events, sizeof(uint64_t)) != NULL &&
+           array_raw(&fields->dropped, most, sizeof(uint32_t)) != NULL &&
+           array_raw(&fields->shape, most, sizeof(uint32_t)) != NULL &&
+           array_raw(&fields->trace, counts->links, 16) != NULL &&
+           array_raw(&fields->span, counts->links, 8) != NULL &&
+           array_raw(&fields->flags, counts->links, sizeof(uint32_t)) != NULL &&
+           array_raw(&fields->bits, counts->links, sizeof(uint32_t)) != NULL;
 }
 
-static void gather_link(struct job *job, const struct live_link *link, uint32_t *values)
+static uint32_t *narrow(const struct bytes *bytes)
 {
-    struct child_fields *const fields = &job->encoder->children;
+    return (uint32_t *)(void *)bytes->ptr;
+}
 
-    bytes_put(&fields->trace, link->trace_id.bytes, sizeof link->trace_id.bytes);
-    bytes_put(&fields->span, link->span_id.bytes, sizeof link->span_id.bytes);
-    put32(&fields->flags, link->flags);
-    put32(&fields->bits, link->bits);
-    put32(&fields->dropped, link->dropped_attributes_count);
-    put32(&fields->shape, link->shape);
-    values[job->cursors[COLUMN_LINK_STATE]++] = link->trace_state;
+static void gather_events(struct job *job, uint32_t rows, uint32_t *values)
+{
+    const struct page_fields *const fields = &job->encoder->fields;
+    uint64_t *const time = (uint64_t *)(void *)job->encoder->children.time.ptr;
+    uint32_t *const dropped = narrow(&job->encoder->children.dropped);
+    uint32_t *const shape = narrow(&job->encoder->children.shape);
+    uint32_t *const names = values + job->plans[COLUMN_EVENT_NAME].page_first;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < rows; i++)
+        for (uint32_t k = 0; k < fields->events[i]; k++, count++) {
+            const struct live_event *const event = &job->live->events[fields->events_first[i] + k];
+            time[count] = zigzag(event->time_ns - fields->start[i]);
+            dropped[count] = event->dropped_attributes_count;
+            shape[count] = event->shape;
+            names[count] = event->name;
+            scatter(job, values, event->slots_first, event->slots_count, event->shape);
+        }
+}
+
+static void put_events(struct job *job, uint32_t page, const struct page_counts *counts, uint32_t *values)
+{
+    struct chunk_writer *const chunks = &job->encoder->chunks;
+    const struct child_fields *const fields = &job->encoder->children;
+
+    gather_events(job, counts->rows, values);
+    chunk_put_u64(chunks, chunk_of(job, page, STREAM_EVENT_TIME),
+                  (const uint64_t *)(const void *)fields->time.ptr, counts->events);
+    chunk_put_u32(chunks, chunk_of(job, page, STREAM_EVENT_DROPPED), narrow(&fields->dropped),
+                  counts->events);
+    chunk_put_u32(chunks, chunk_of(job, page, STREAM_EVENT_SHAPE), narrow(&fields->shape), counts->events);
+}
+
+static void gather_link(struct job *job, const struct live_link *link, uint32_t at, uint32_t *values)
+{
+    const struct child_fields *const fields = &job->encoder->children;
+
+    memcpy(fields->trace.ptr + (size_t)at * 16, link->trace_id.bytes, 16);
+    memcpy(fields->span.ptr + (size_t)at * 8, link->span_id.bytes, 8);
+    narrow(&fields->flags)[at] = link->flags;
+    narrow(&fields->bits)[at] = link->bits;
+    narrow(&fields->dropped)[at] = link->dropped_attributes_count;
+    narrow(&fields->shape)[at] = link->shape;
+    values[job->plans[COLUMN_LINK_STATE].page_first + at] = link->trace_state;
     scatter(job, values, link->slots_first, link->slots_count, link->shape);
 }
 
-static void clear_children(struct child_fields *fields)
-{
-    fields->time.len = fields->dropped.len = fields->shape.len = fields->trace.len = fields->span.len = 0;
-    fields->flags.len = fields->bits.len = 0;
-}
-
-static void put_u32_bytes(struct job *job, uint32_t page, enum block_stream stream, const struct bytes *bytes)
-{
-    chunk_put_u32(&job->encoder->chunks, chunk_of(job, page, stream),
-                  (const uint32_t *)(const void *)bytes->ptr, (uint32_t)(bytes->len / sizeof(uint32_t)));
-}
-
-static void put_events(struct job *job, uint32_t page, uint32_t count, uint32_t *values)
-{
-    struct child_fields *const children = &job->encoder->children;
-    const struct page_fields *const fields = &job->encoder->fields;
-
-    clear_children(children);
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t k = 0; k < fields->events[i]; k++)
-            gather_event(job, &job->live->events[fields->events_first[i] + k], fields->start[i], values);
-    chunk_put_u64(&job->encoder->chunks, chunk_of(job, page, STREAM_EVENT_TIME),
-                  (const uint64_t *)(const void *)children->time.ptr,
-                  (uint32_t)(children->time.len / sizeof(uint64_t)));
-    put_u32_bytes(job, page, STREAM_EVENT_DROPPED, &children->dropped);
-    put_u32_bytes(job, page, STREAM_EVENT_SHAPE, &children->shape);
-}
-
-static void put_links(struct job *job, uint32_t page, uint32_t count, uint32_t *values)
+static void put_links(struct job *job, uint32_t page, const struct page_counts *counts, uint32_t *values)
 {
     struct chunk_writer *const chunks = &job->encoder->chunks;
-    struct child_fields *const children = &job->encoder->children;
-    const struct page_fields *const fields = &job->encoder->fields;
+    const struct page_fields *const rows = &job->encoder->fields;
+    const struct child_fields *const fields = &job->encoder->children;
+    const uint32_t count = counts->links;
+    uint32_t at = 0;
 
-    clear_children(children);
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t k = 0; k < fields->links[i]; k++)
-            gather_link(job, &job->live->links[fields->links_first[i] + k], values);
-    chunk_put_bytes(chunks, chunk_of(job, page, STREAM_LINK_TRACE), children->trace.ptr, children->trace.len,
+    for (uint32_t i = 0; i < counts->rows; i++)
+        for (uint32_t k = 0; k < rows->links[i]; k++)
+            gather_link(job, &job->live->links[rows->links_first[i] + k], at++, values);
+    chunk_put_bytes(chunks, chunk_of(job, page, STREAM_LINK_TRACE), fields->trace.ptr, (size_t)count * 16,
                     false);
-    chunk_put_bytes(chunks, chunk_of(job, page, STREAM_LINK_SPAN), children->span.ptr, children->span.len,
+    chunk_put_bytes(chunks, chunk_of(job, page, STREAM_LINK_SPAN), fields->span.ptr, (size_t)count * 8,
                     false);
-    put_u32_bytes(job, page, STREAM_LINK_FLAGS, &children->flags);
-    put_u32_bytes(job, page, STREAM_LINK_BITS, &children->bits);
-    put_u32_bytes(job, page, STREAM_LINK_DROPPED, &children->dropped);
-    put_u32_bytes(job, page, STREAM_LINK_SHAPE, &children->shape);
+    chunk_put_u32(chunks, chunk_of(job, page, STREAM_LINK_FLAGS), narrow(&fields->flags), count);
+    chunk_put_u32(chunks, chunk_of(job, page, STREAM_LINK_BITS), narrow(&fields->bits), count);
+    chunk_put_u32(chunks, chunk_of(job, page, STREAM_LINK_DROPPED), narrow(&fields->dropped), count);
+    chunk_put_u32(chunks, chunk_of(job, page, STREAM_LINK_SHAPE), narrow(&fields->shape), count);
 }
 
 /* ---- operations ------------------------------------------------------------------------------------------
@@ -869,10 +878,10 @@ static uint32_t encode_page(struct job *job, uint32_t page, uint32_t trace_count
     job->plans[COLUMN_LINK_STATE].page_count = counts.links;
     const uint32_t total = lay_out_columns(job, (uint32_t *)(void *)encoder->shape_rows.ptr);
     uint32_t *const values = array_raw(&encoder->values, total, sizeof *values);
-    if (values == NULL) return trace_count;
+    if (values == NULL || !size_children(job, &counts)) return trace_count;
     scatter_rows(job, counts.rows, values);
-    if (counts.events > 0) put_events(job, page, counts.rows, values);
-    if (counts.links > 0) put_links(job, page, counts.rows, values);
+    if (counts.events > 0) put_events(job, page, &counts, values);
+    if (counts.links > 0) put_links(job, page, &counts, values);
     put_columns(job, page, values);
     chunk_writer_end_page(&encoder->chunks);
     const struct block_page entry = {counts.start_min, counts.start_max, counts.events, counts.links};
