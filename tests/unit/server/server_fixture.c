@@ -1,0 +1,187 @@
+#include "server_fixture.h"
+
+#include "io/io.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- server ---------------------------------------------------------------------------------------------
+ */
+
+void fixture_init(struct fixture *fixture, const struct route *routes, size_t routes_count)
+{
+    memset(fixture, 0, sizeof *fixture);
+    fixture->limits = server_limits_default();
+    fixture->limits.conns_max = 64;
+    fixture->limits.conns_per_source_max = 64;
+    fixture->routes = routes;
+    fixture->routes_count = routes_count;
+}
+
+static void turn(struct fixture *fixture, struct io *io, struct server *server)
+{
+    unsigned handlers;
+
+    cr_assert_eq(io_turn(io, 5000000, &handlers), OK);
+    server_turn(server);
+    if (atomic_load(&fixture->draining)) server_drain(server);
+    atomic_store(&fixture->conns, server_conns(server));
+    atomic_store(&fixture->idle, server_idle(server));
+}
+
+static void *run(void *context)
+{
+    struct fixture *const fixture = context;
+    const struct io_config io_config = {
+        .ops_max = server_ops_max(&fixture->limits) + 64,
+        .receive_buffers = 16,
+        .receive_buffer_bytes = 16 * 1024,
+        .sockets_max = server_sockets_max(&fixture->limits),
+        .metrics = &fixture->metrics,
+    };
+    struct io *io;
+    struct server *server;
+
+    if (io_open_uring(&io_config, &io) != OK) {
+        atomic_store(&fixture->failed, true);
+        return NULL;
+    }
+    const struct server_config config = {
+        .io = io,
+        .metrics = &fixture->metrics,
+        .routes = fixture->routes,
+        .routes_count = fixture->routes_count,
+        .limits = fixture->limits,
+        .hosts = fixture->hosts,
+        .hosts_count = fixture->hosts_count,
+    };
+    cr_assert_eq(server_open(&config, &server), OK);
+    for (unsigned role = 0; role < ROLE_COUNT; role++) {
+        cr_assert_eq(server_listen(server, (enum listener_role)role, "127.0.0.1:0", -1), OK);
+        fixture->port[role] = server_port(server, (enum listener_role)role);
+    }
+    atomic_store(&fixture->io, io);
+    atomic_store(&fixture->ready, true);
+    while (!atomic_load(&fixture->stopping))
+        turn(fixture, io, server);
+    server_close(server);
+    io_close(io);
+    return NULL;
+}
+
+bool fixture_open(struct fixture *fixture)
+{
+    cr_assert_eq(pthread_create(&fixture->thread, NULL, run, fixture), 0);
+    while (!atomic_load(&fixture->ready) && !atomic_load(&fixture->failed))
+        usleep(100);
+    if (!atomic_load(&fixture->failed)) return true;
+    pthread_join(fixture->thread, NULL);
+    cr_skip_test("no io_uring here");
+    return false;
+}
+
+void fixture_close(struct fixture *fixture)
+{
+    atomic_store(&fixture->stopping, true);
+    pthread_join(fixture->thread, NULL);
+}
+
+/* ---- client ---------------------------------------------------------------------------------------------
+ */
+
+uint64_t milliseconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int client_open(uint16_t port)
+{
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+void client_send_bytes(int fd, const void *bytes, size_t len)
+{
+    const char *at = bytes;
+
+    while (len > 0) {
+        const ssize_t sent = send(fd, at, len, MSG_NOSIGNAL);
+        if (sent <= 0) return; /* the server may have closed; the test reads on and sees */
+        at += sent;
+        len -= (size_t)sent;
+    }
+}
+
+void client_send(int fd, const char *text)
+{
+    client_send_bytes(fd, text, strlen(text));
+}
+
+/* Bytes received; 0: end; -1: reset. */
+static ssize_t receive_some(int fd, void *buf, size_t len)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+    cr_assert_eq(poll(&ready, 1, CLIENT_MS_MAX), 1, "the server neither answers nor closes");
+    return recv(fd, buf, len, 0);
+}
+
+static uint64_t content_length(const char *head)
+{
+    const char *const field = strcasestr(head, "\r\ncontent-length:");
+
+    return field != NULL ? strtoull(field + 17, NULL, 10) : 0;
+}
+
+int client_receive(int fd, struct answer_text *out, bool head_only)
+{
+    size_t head_len = 0;
+
+    while (head_len < 4 || memcmp(out->head + head_len - 4, "\r\n\r\n", 4) != 0) {
+        cr_assert_lt(head_len, sizeof out->head - 1);
+        const ssize_t got = receive_some(fd, out->head + head_len, 1);
+        if (got <= 0) {
+            cr_assert_eq(head_len, 0, "closed within a head");
+            return (int)got;
+        }
+        head_len++;
+    }
+    out->head[head_len] = '\0';
+    out->content_length = content_length(out->head);
+    out->body_len = 0;
+    for (uint64_t left = head_only ? 0 : out->content_length; left > 0;) {
+        char piece[16384];
+        const ssize_t got = receive_some(fd, piece, left < sizeof piece ? (size_t)left : sizeof piece);
+        cr_assert_gt(got, 0, "closed within a body");
+        for (ssize_t i = 0; i < got && out->body_len < sizeof out->body - 1; i++)
+            out->body[out->body_len++] = piece[i];
+        left -= (uint64_t)got;
+    }
+    out->body[out->body_len] = '\0';
+    cr_assert_eq(strncmp(out->head, "HTTP/1.1 ", 9), 0);
+    return (int)strtol(out->head + 9, NULL, 10);
+}
+
+bool client_sees_end(int fd)
+{
+    char byte;
+
+    return receive_some(fd, &byte, 1) <= 0;
+}
