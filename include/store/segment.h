@@ -82,6 +82,7 @@ struct catalog_block {
     uint64_t offset; /* in the file */
     uint32_t index;  /* in the file */
     bool fenced;     /* damaged: not to be read; the answer is partial */
+    bool stray;      /* private: found behind damage in an open segment, so it does not move the sealed LSN */
 };
 uint32_t catalog_blocks(const struct catalog_view *view);
 const struct catalog_block *catalog_block(const struct catalog_view *view, uint32_t block);

@@ -1,0 +1,253 @@
+/*
+ * Appending: a shard's encoded blocks to its open segment, one fdatasync for each, published when durable.
+ *
+ *   segment_append()   close the segment if the block does not belong in it any more
+ *                      make a new file if there is none: header written, not yet synced
+ *                      room for the block allocated: a full disk fails here, before anything is written
+ *                      block written, file synced, directory synced if the file is new
+ *                      version published
+ *
+ * A failed write or sync leaves a file of which nothing behind the last sync is known. It is never written or
+ * synced again: with published blocks in it, it stays as it is, is read from, and the next start closes it;
+ * without, it is removed. The next attempt gets a new file. So the same block can stand in two files after a
+ * crash; it has one id and is used once (catalog_open.c).
+ */
+#include "catalog_private.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_TRIES = 1000 };
+
+/* ---- the open segment -----------------------------------------------------------------------------------
+ */
+
+/* The catalog lets the file go; published blocks keep it open for readers. */
+static void leave(struct catalog *catalog, struct segment_open *open)
+{
+    pthread_mutex_lock(&catalog->mutex);
+    segment_file_drop(catalog, open->file);
+    pthread_mutex_unlock(&catalog->mutex);
+    *open = (struct segment_open){.open = false};
+}
+
+static void abandon(struct catalog *catalog, struct io *io, struct segment_open *open, enum err err)
+{
+    char name[SEGMENT_NAME_BYTES];
+    const bool empty = open->blocks == 0;
+
+    memcpy(name, open->file->name, sizeof name);
+    log_error("store", "segment cannot be written, it is not written to any more",
+              "file=%s blocks=%" PRIu32 " err=\"%s\"", name, open->blocks, err_text(err));
+    leave(catalog, open);
+    catalog_close_files(catalog, io);
+    if (empty && io_unlink(io, catalog->dir, name) != OK)
+        log_warn("store", "could not remove an empty segment", "file=%s", name);
+}
+
+static enum err make_file(struct catalog *catalog, struct io *io, struct catalog_shard *shard,
+                          uint16_t number, struct segment_file **out)
+{
+    enum err err = ERR_EXISTS;
+
+    for (unsigned i = 0; i < NAME_TRIES && err == ERR_EXISTS; i++) {
+        char name[SEGMENT_NAME_BYTES];
+        snprintf(name, sizeof name, "%04u-%012" PRIu64 ".seg", number, shard->next_segment++);
+        err = segment_file_open(io, catalog->dir, name, IO_CREATE | IO_WRITABLE | IO_DIRECT, out);
+    }
+    return err;
+}
+
+static enum err write_header(struct io *io, const struct segment_open *open)
+{
+    struct segment_header *const header = aligned_alloc(IO_ALIGN, sizeof *header);
+
+    if (header == NULL) return ERR_NO_MEMORY;
+    segment_header_make(header, &open->identity);
+    const enum err err = segment_file_write(open->file, io, 0, (const uint8_t *)header, sizeof *header);
+    free(header);
+    return err;
+}
+
+static enum err begin(struct catalog *catalog, struct io *io, uint16_t number,
+                      const struct block_summary *first)
+{
+    struct catalog_shard *const shard = &catalog->shards[number];
+    struct segment_open *const open = &shard->open;
+    struct segment_file *file;
+
+    TRY(make_file(catalog, io, shard, number, &file));
+    *open = (struct segment_open){
+        .open = true,
+        .file = file,
+        .identity = {.instance = catalog->config.instance,
+                     .seq = shard->next_segment - 1,
+                     .created_ns = io_wall_ns(io),
+                     .block_seq = first->seq,
+                     .lsn_first = first->lsn_first,
+                     .shard = number},
+        .offset = SEGMENT_ALIGN,
+        .arrival_min_ns = first->arrival_min_ns,
+    };
+    const enum err err = write_header(io, open);
+    if (err != OK) abandon(catalog, io, open, err);
+    return err;
+}
+
+static bool is_complete(const struct catalog *catalog, const struct segment_open *open,
+                        const struct block_summary *next)
+{
+    const struct segment_config *const config = &catalog->config;
+
+    if (open->blocks == 0) return false;
+    return open->blocks >= config->blocks_max || open->offset + next->bytes > config->bytes_max ||
+           (next->arrival_max_ns > open->arrival_min_ns &&
+            next->arrival_max_ns - open->arrival_min_ns > config->window_ns);
+}
+
+/* ---- one block ------------------------------------------------------------------------------------------
+ */
+
+static struct block_filters *filters_of(const struct block_encoded *block)
+{
+    struct block_filters *const filters = block_filters_make(block->trace_hashes_count,
+                                                             block->token_hashes_count);
+
+    if (filters == NULL) return NULL;
+    struct filter *const kind = filters->kind;
+    if (kind[FILTER_TRACE].cells > 0)
+        filter_build(&kind[FILTER_TRACE], block->trace_hashes, block->trace_hashes_count);
+    if (kind[FILTER_TOKEN].cells > 0)
+        filter_build(&kind[FILTER_TOKEN], block->token_hashes, block->token_hashes_count);
+    return filters;
+}
+
+static enum err write_block(struct catalog *catalog, struct io *io, const struct segment_open *open,
+                            const struct block_encoded *block)
+{
+    TRY(segment_file_write(open->file, io, open->offset, block->bytes, block->len));
+    TRY(io_datasync_now(io, open->file->file));
+    if (open->blocks == 0) TRY(io_dir_sync(io, catalog->dir));
+    return OK;
+}
+
+/* The version with one more block. Under the mutex. */
+static enum err publish(struct catalog *catalog, const struct segment_open *open,
+                        const struct block_summary *summary, struct block_filters *filters)
+{
+    const struct segment *const current = catalog_find_segment(catalog, &open->identity);
+    struct segment *const next = current != NULL ? segment_copy(current, 1)
+                                                 : segment_make(&open->identity, open->file, 1, false);
+
+    if (next == NULL) return ERR_NO_MEMORY;
+    const uint32_t index = next->blocks_count++;
+    next->blocks[index] = (struct catalog_block){.summary = *summary, .offset = open->offset, .index = index};
+    next->filters[index] = filters;
+    filters->refs++;
+    TRY(catalog_publish(catalog, next));
+
+    struct catalog_shard *const shard = &catalog->shards[open->identity.shard];
+    if (summary->seq >= shard->next_seq) shard->next_seq = summary->seq + 1;
+    if (summary->lsn_end > shard->sealed_lsn) shard->sealed_lsn = summary->lsn_end;
+    return OK;
+}
+
+static enum err write_and_publish(struct catalog *catalog, struct io *io, struct segment_open *open,
+                                  const struct block_encoded *block, struct block_filters *filters)
+{
+    TRY(write_block(catalog, io, open, block));
+    pthread_mutex_lock(&catalog->mutex);
+    const enum err err = publish(catalog, open, &block->summary, filters);
+    pthread_mutex_unlock(&catalog->mutex);
+    return err;
+}
+
+static enum err append(struct catalog *catalog, struct io *io, struct segment_open *open,
+                       const struct block_encoded *block, struct block_filters *filters)
+{
+    const enum err room = io_file_allocate(io, open->file->file, open->offset, block->len);
+    const bool untouched = room == ERR_NO_SPACE && open->blocks > 0;
+
+    if (untouched) return room; /* the file is as it was, and can be gone on with */
+    const enum err err = room == OK || room == ERR_UNSUPPORTED
+                             ? write_and_publish(catalog, io, open, block, filters)
+                             : room;
+    if (err != OK) {
+        abandon(catalog, io, open, err);
+        return err;
+    }
+    open->offset += block->len;
+    open->blocks++;
+    return OK;
+}
+
+enum err segment_append(struct catalog *catalog, struct io *io, uint16_t shard,
+                        const struct block_encoded *block)
+{
+    assert(shard < CATALOG_SHARDS_MAX);
+    assert(block->summary.shard == shard);
+    assert(block->len == block->summary.bytes && block->len > 0);
+
+    struct segment_open *const open = &catalog->shards[shard].open;
+    catalog_close_files(catalog, io);
+    if (open->open && is_complete(catalog, open, &block->summary)) {
+        const enum err sealed = segment_seal(catalog, io, shard);
+        if (sealed == ERR_NO_SPACE) return sealed; /* a block would not find room either */
+    }
+    struct block_filters *const filters = filters_of(block);
+    if (filters == NULL) return ERR_NO_MEMORY;
+    enum err err = open->open ? OK : begin(catalog, io, shard, &block->summary);
+    if (err == OK) err = append(catalog, io, open, block, filters);
+
+    pthread_mutex_lock(&catalog->mutex);
+    block_filters_drop(filters);
+    pthread_mutex_unlock(&catalog->mutex);
+    return err;
+}
+
+/* ---- closing --------------------------------------------------------------------------------------------
+ */
+
+static struct segment *hold(struct catalog *catalog, const struct segment_identity *identity)
+{
+    pthread_mutex_lock(&catalog->mutex);
+    struct segment *const segment = catalog_find_segment(catalog, identity);
+    assert(segment != NULL); /* only published segments are closed */
+    segment->refs++;
+    pthread_mutex_unlock(&catalog->mutex);
+    return segment;
+}
+
+static enum err finish(struct catalog *catalog, struct io *io, const struct segment_open *open)
+{
+    struct segment *const segment = hold(catalog, &open->identity);
+    struct segment *closed;
+
+    enum err err = segment_finish(catalog, io, segment, open->offset, &closed);
+    pthread_mutex_lock(&catalog->mutex);
+    if (err == OK) err = catalog_publish(catalog, closed);
+    segment_drop(catalog, segment);
+    pthread_mutex_unlock(&catalog->mutex);
+    return err;
+}
+
+enum err segment_seal(struct catalog *catalog, struct io *io, uint16_t shard)
+{
+    assert(shard < CATALOG_SHARDS_MAX);
+
+    struct segment_open *const open = &catalog->shards[shard].open;
+    if (!open->open) return OK;
+    assert(open->blocks > 0); /* an append that fails in a new file leaves none open */
+
+    const enum err err = finish(catalog, io, open);
+    if (err != OK)
+        log_error("store", "segment could not be closed; the next start will", "file=%s err=\"%s\"",
+                  open->file->name, err_text(err));
+    leave(catalog, open);
+    catalog_close_files(catalog, io);
+    return err;
+}
