@@ -44,7 +44,7 @@ enum err journal_open(struct io *io, struct io_dir *dir, const struct journal_co
                       struct journal **out)
 {
     assert(config->writes_in_flight_max >= 1 && config->writes_in_flight_max <= JOURNAL_WRITES_MAX);
-    assert(config->file_bytes % JOURNAL_PAGE_BYTES == 0);
+    assert(config->file_bytes % JOURNAL_PAGE_BYTES == 0 && config->file_bytes >= JOURNAL_FILE_BYTES_MIN);
 
     struct journal *const journal = calloc(1, sizeof *journal);
     if (journal == NULL) return ERR_NO_MEMORY;
