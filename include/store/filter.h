@@ -39,9 +39,12 @@ void filter_cell_at(const struct filter *filter, uint32_t cells, uint32_t index,
 uint32_t filter_cell_index(uint32_t cells, uint64_t hash);
 bool filter_cell_may_contain(const uint8_t cell[FILTER_CELL_BYTES], uint64_t hash);
 
-/* The hash of a trace id and of a key=value token; part of the format for ever (XXH64, seed 0). */
+/* The hash of a trace id and of a key=value token; part of the format for ever (FORMAT.md, "Filters"). */
 uint64_t filter_hash_trace(const uint8_t trace_id[16]);
 /* level: enum attribute_level, type: enum value_type, value: canonical bytes (block.h, "Tokens"). */
 uint64_t filter_hash_token(uint8_t level, struct slice key, uint8_t type, struct slice value);
+/* The same in two steps, for many values of one column: hash_token = hash_value(hash_column). */
+uint64_t filter_hash_column(uint8_t level, struct slice key, uint8_t type);
+uint64_t filter_hash_value(uint64_t column, struct slice value);
 
 #endif

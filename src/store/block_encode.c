@@ -32,7 +32,7 @@ struct column_plan {
     uint32_t empty_id;               /* id of the empty string of fixed columns */
     uint32_t page_count, page_first; /* values in the page being written */
     int64_t min, max;                /* of integer values, over all pairs */
-    uint64_t lengths;                /* sum of the distinct values' lengths */
+    uint64_t token;                  /* the column's part of the hashes of its tokens */
 };
 
 struct operation {
@@ -102,11 +102,12 @@ struct job {
     X(children.dropped)                                                                                      \
     X(children.shape)                                                                                        \
     X(children.trace)                                                                                        \
-    X(children.span) X(children.flags) X(children.bits) X(keys) X(keys_scratch) X(buckets) X(span_ids)       \
-        X(plans) X(cursors) X(pair_ids) X(pair_next) X(values) X(ids) X(wide) X(shape_rows)                  \
-            X(shapes_touched) X(parents) X(chunk_table) X(page_table) X(pieces) X(piece_bytes) X(trace_ids)  \
-                X(trace_rows) X(trace_hashes) X(token_hashes) X(operations) X(operation_table) X(services)   \
-                    X(text)
+    X(children.span)                                                                                         \
+    X(children.flags)                                                                                        \
+    X(children.bits) X(keys) X(keys_scratch) X(buckets) X(span_ids) X(plans) X(cursors) X(pair_ids)          \
+        X(pair_next) X(values) X(ids) X(wide) X(shape_rows) X(shapes_touched) X(parents) X(chunk_table)      \
+            X(page_table) X(pieces) X(piece_bytes) X(trace_ids) X(trace_rows) X(trace_hashes)                \
+                X(token_hashes) X(operations) X(operation_table) X(services) X(text)
 
 enum err block_encoder_open(struct block_encoder **out)
 {
@@ -202,17 +203,37 @@ static void add_token(struct job *job, uint8_t level, struct slice key, uint8_t 
         bytes_put(&job->encoder->token_hashes, &hash, sizeof hash);
 }
 
-static void add_pair_token(struct job *job, uint32_t pair)
+/* The bytes under which a scalar or string is hashed; false: values of this type or length have no token. */
+static bool token_value(const struct live_block *live, const struct live_pair *pair, uint8_t type,
+                        uint8_t scalar[8], struct slice *out)
 {
-    const struct live_block *const live = job->live;
-    const uint32_t column = live->pairs[pair].column;
-    const struct attribute attribute = live_attribute(live, pair);
+    switch (type) {
+    case VALUE_STRING:
+        *out = live_bytes(live, (uint32_t)(pair->value >> 32), (uint32_t)pair->value);
+        return out->len <= TOKEN_VALUE_BYTES_MAX;
+    case VALUE_INT:
+        memcpy(scalar, &pair->value, 8);
+        *out = slice_of(scalar, 8);
+        return true;
+    case VALUE_BOOL:
+        scalar[0] = pair->value != 0;
+        *out = slice_of(scalar, 1);
+        return true;
+    default: return false;
+    }
+}
 
-    if (column == COLUMN_NAME)
-        add_token(job, TOKEN_LEVEL_INTRINSIC, slice_text("name"), VALUE_STRING, attribute.bytes, 0);
-    else if (column >= COLUMN_FIXED_COUNT)
-        add_token(job, live->columns[column].level, attribute.key, (uint8_t)attribute.type, attribute.bytes,
-                  attribute.bits);
+/* The token of an attribute or span name, with its column's part of the hash prepared. */
+static void add_pair_token(struct job *job, uint32_t index)
+{
+    const struct live_pair *const pair = &job->live->pairs[index];
+    uint8_t scalar[8];
+    struct slice value;
+
+    if (pair->column < COLUMN_FIXED_COUNT && pair->column != COLUMN_NAME) return;
+    if (!token_value(job->live, pair, job->live->columns[pair->column].type, scalar, &value)) return;
+    const uint64_t hash = filter_hash_value(job->plans[pair->column].token, value);
+    bytes_put(&job->encoder->token_hashes, &hash, sizeof hash);
 }
 
 /* An overflow attribute lies in a raw column; its token is that of the attribute it holds. */
@@ -247,7 +268,7 @@ static void count_values(struct job *job, const uint32_t *uses)
     job->plans[COLUMN_LINK_STATE].values = job->links;
 }
 
-/* Spread and lengths of the distinct values, over all pairs (some may be unused after an undone request:
+/* Spread of the distinct values, over all pairs (some may be unused after an undone request:
  * harmless). */
 static void measure_pairs(struct job *job)
 {
@@ -259,7 +280,6 @@ static void measure_pairs(struct job *job)
         const int64_t value = (int64_t)pair->value;
         if (value < plan->min) plan->min = value;
         if (value > plan->max) plan->max = value;
-        plan->lengths += (uint32_t)pair->value;
     }
 }
 
@@ -288,6 +308,17 @@ static uint8_t choose_mode(const struct column_plan *plan, const struct live_col
     }
 }
 
+static void plan_column(struct job *job, uint32_t index)
+{
+    const struct live_column *const column = &job->live->columns[index];
+    const struct slice key = live_bytes(job->live, column->key_offset, column->key_len);
+
+    job->plans[index].mode = choose_mode(&job->plans[index], column, index);
+    job->plans[index].token = index == COLUMN_NAME ? filter_hash_column(TOKEN_LEVEL_INTRINSIC,
+                                                                        slice_text("name"), VALUE_STRING)
+                                                   : filter_hash_column(column->level, key, column->type);
+}
+
 static bool plan_columns(struct job *job)
 {
     struct block_encoder *const encoder = job->encoder;
@@ -314,7 +345,7 @@ static bool plan_columns(struct job *job)
     count_values(job, uses);
     measure_pairs(job);
     for (uint32_t i = 0; i < job->columns; i++)
-        plans[i].mode = choose_mode(&plans[i], &live->columns[i], i);
+        plan_column(job, i);
     memset(uses, 0, sizeof *uses * live->counts.shapes);
     return true;
 }

@@ -23,7 +23,7 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "cells are little-endian words and are used in place");
 
-enum { CELL_WORDS = FILTER_CELL_BYTES / 4, TOKEN_COPY_BYTES = 512 };
+enum { CELL_WORDS = FILTER_CELL_BYTES / 4 };
 
 static const uint32_t salts[CELL_WORDS] = {0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b7289dU,
                                            0x705495c7U, 0x2df1424bU, 0x9efc4947U, 0x5c6bfb31U};
@@ -140,35 +140,29 @@ uint64_t filter_hash_trace(const uint8_t trace_id[16])
     return hash64(trace_id, 16);
 }
 
-static uint64_t hash_token_long(const uint8_t *head, size_t head_len, struct slice key, uint8_t type,
-                                struct slice value)
+/*
+ * A token is the hash of its value with the hash of its column as seed. The column's part is XXH64 of
+ * level ‖ key ‖ 0 ‖ type, the value's XXH3 (64 bits) with that seed: both algorithms are frozen by their
+ * specification. So the many values of one column cost one short hash each.
+ */
+uint64_t filter_hash_column(uint8_t level, struct slice key, uint8_t type)
 {
     const uint8_t middle[2] = {0, type};
     XXH64_state_t state;
 
     XXH64_reset(&state, 0);
-    XXH64_update(&state, head, head_len);
+    XXH64_update(&state, &level, sizeof level);
     if (key.len > 0) XXH64_update(&state, key.ptr, key.len);
     XXH64_update(&state, middle, sizeof middle);
-    if (value.len > 0) XXH64_update(&state, value.ptr, value.len);
     return XXH64_digest(&state);
 }
 
-/* level ‖ key ‖ 0 ‖ type ‖ value. Nearly all tokens fit a small copy, which hashes in one go. */
+uint64_t filter_hash_value(uint64_t column, struct slice value)
+{
+    return hash_fast(value.ptr, value.len, column);
+}
+
 uint64_t filter_hash_token(uint8_t level, struct slice key, uint8_t type, struct slice value)
 {
-    uint8_t copy[TOKEN_COPY_BYTES];
-    size_t len = 0;
-
-    copy[len++] = level;
-    if (key.len > sizeof copy - 3 || value.len > sizeof copy - 3 - key.len)
-        return hash_token_long(copy, len, key, type, value);
-
-    if (key.len > 0) memcpy(copy + len, key.ptr, key.len);
-    len += key.len;
-    copy[len++] = 0;
-    copy[len++] = type;
-    if (value.len > 0) memcpy(copy + len, value.ptr, value.len);
-    len += value.len;
-    return hash64(copy, len);
+    return filter_hash_value(filter_hash_column(level, key, type), value);
 }
