@@ -1,5 +1,5 @@
 /*
- * OTLP over HTTP/1.1: POST /v1/traces with application/x-protobuf, plain or gzip (OTLP 1.11, "OTLP/HTTP").
+ * OTLP over HTTP/1.1: POST /v1/traces with application/x-protobuf, plain, gzip or zlib (OTLP 1.11, "OTLP/HTTP").
  * 200 is sent when every accepted span is durable and visible; header spanmill-position carries
  * "<shard>-<lsn>".
  */

@@ -3,8 +3,8 @@
  * by LSN, their byte position in the shard's infinite log; the log lives in a set of recycled files of fixed
  * size that were written with zeros once (src/store/FORMAT.md, "Journal").
  *
- *   journal_open()      locks nothing, reads the files' headers, removes half-made files, believes no frame yet
- *   journal_replay()    walks from the sealed LSN to the tail, hands every BATCH frame to the visitor
+ *   journal_open()      locks nothing, reads the files' headers, removes half-made files, believes no frame
+ * yet journal_replay()    walks from the sealed LSN to the tail, hands every BATCH frame to the visitor
  *   journal_start()     writes the GENERATION frame; from here on the journal takes frames
  *   journal_append() ...
  *   journal_release()   what is below the sealed LSN may be recycled
@@ -49,7 +49,7 @@ struct journal_batch {
     uint8_t codec;        /* enum journal_codec: how the stored body is compressed */
     uint8_t content_type; /* enum journal_content */
 };
-enum journal_codec { JOURNAL_CODEC_NONE = 0, JOURNAL_CODEC_GZIP = 1 };
+enum journal_codec { JOURNAL_CODEC_NONE = 0, JOURNAL_CODEC_GZIP = 1, JOURNAL_CODEC_ZLIB = 2 };
 enum journal_content { JOURNAL_CONTENT_PROTOBUF = 0 };
 
 /*
@@ -102,9 +102,9 @@ enum err journal_append(struct journal *journal, struct journal_append *append);
 /* Submits what may go out now. Called once per turn of the shard after all appends. */
 void journal_flush(struct journal *journal);
 /*
- * The shard has had nothing to do for about a second, or is about to stop: queues one small frame that proves that
- * everything before it is durable, so that rot in the last group is found at the next start. Nothing happens when
- * the last frame is such a note already, or while frames are under way.
+ * The shard has had nothing to do for about a second, or is about to stop: queues one small frame that proves
+ * that everything before it is durable, so that rot in the last group is found at the next start. Nothing
+ * happens when the last frame is such a note already, or while frames are under way.
  */
 void journal_note_idle(struct journal *journal);
 
@@ -119,9 +119,9 @@ uint64_t journal_pinned_bytes(const struct journal *journal);
 void journal_release(struct journal *journal, uint64_t sealed_lsn);
 /*
  * True when the next file should be prepared (zero-written) by a background thread: it calls
- * journal_prepare_file() with its own io; the shard then adopts the file. Thread-safe hand-over inside. At most one
- * preparation runs at once: a second call meanwhile returns OK and does nothing. ERR_NO_SPACE, ERR_IO: nothing is
- * left behind, call again later.
+ * journal_prepare_file() with its own io; the shard then adopts the file. Thread-safe hand-over inside. At
+ * most one preparation runs at once: a second call meanwhile returns OK and does nothing. ERR_NO_SPACE,
+ * ERR_IO: nothing is left behind, call again later.
  */
 bool journal_wants_file(const struct journal *journal);
 enum err journal_prepare_file(struct journal *journal, struct io *background);

@@ -35,6 +35,8 @@ static bool find_codec(const struct http1_request *request, uint8_t *out)
         *out = JOURNAL_CODEC_NONE;
     else if (is_encoding(encoding, "gzip"))
         *out = JOURNAL_CODEC_GZIP;
+    else if (is_encoding(encoding, "deflate") || is_encoding(encoding, "zlib"))
+        *out = JOURNAL_CODEC_ZLIB; /* RFC 9110 8.4.1.2: deflate means the zlib format */
     else
         return false;
     return true;
@@ -60,8 +62,9 @@ static void judge(struct exchange *exchange, void *context)
         return;
     }
     if (!find_codec(request, &codec)) {
-        status_refuse(exchange, 400,
-                      "content-encoding: not supported; one of gzip and identity, on one line");
+        status_refuse(
+            exchange, 400,
+            "content-encoding: not supported; one of gzip, deflate, zlib and identity, on one line");
         return;
     }
     if (request->content_length > *body_bytes_max) {
@@ -130,13 +133,13 @@ static void on_ingested(struct shard_ingest *ingest)
         answer_failed(conn);
 }
 
-/* No byte of body: an empty request, which is a success; but not a gzip stream. */
+/* No byte of body: an empty request, which is a success; but not a compressed one. */
 static void handle_empty(struct exchange *exchange, uint8_t codec)
 {
     if (codec == JOURNAL_CODEC_NONE)
         exchange_answer(exchange, 200, protobuf_type, NULL, 0, slice_text(""));
     else
-        status_refuse(exchange, 400, "gzip: the body ends at byte 0, before the header");
+        status_refuse(exchange, 400, "content-encoding: the body ends at byte 0, before the header");
 }
 
 static void handle(struct exchange *exchange, void *context)

@@ -72,6 +72,20 @@ static void learn_ratio(struct shard *shard, size_t stored_bytes, size_t plain_b
                                                 : (unsigned)ratio;
 }
 
+static enum err inflate(struct shard *shard, struct rows_request *request, uint8_t *out, size_t capacity,
+                        size_t *out_len)
+{
+    switch (request->codec) {
+    case JOURNAL_CODEC_GZIP:
+        return inflate_gzip(shard->inflater, request->body, out, capacity, out_len, &request->reason);
+    case JOURNAL_CODEC_ZLIB:
+        return inflate_zlib(shard->inflater, request->body, out, capacity, out_len, &request->reason);
+    default: /* a journal of a newer version */
+        request->reason = "the body is compressed in a way that is not known";
+        return ERR_UNSUPPORTED;
+    }
+}
+
 static enum err inflate_body(struct shard *shard, struct rows_request *request, struct shard_body *plain)
 {
     const size_t most = plain_max(shard, request->body.len);
@@ -83,8 +97,7 @@ static enum err inflate_body(struct shard *shard, struct rows_request *request, 
             return ERR_FULL;
         }
         const size_t capacity = plain->capacity < most ? plain->capacity : most;
-        const enum err err = inflate_gzip(shard->inflater, request->body, plain->ptr, capacity, &plain->len,
-                                          &request->reason);
+        const enum err err = inflate(shard, request, plain->ptr, capacity, &plain->len);
         if (err == OK) {
             learn_ratio(shard, request->body.len, plain->len);
             return OK;
