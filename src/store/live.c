@@ -196,6 +196,7 @@ void live_reset(struct live_block *live, uint64_t seq, uint64_t lsn_first)
     live->counts = (struct live_counts){0};
     writer->seed = random_seed(live, seq);
     writer->cut = 0;
+    memset(writer->recent, 0, sizeof writer->recent);
     memset(writer->hints, 0xff, sizeof writer->hints);
     memset(writer->event_hints, 0xff, sizeof writer->event_hints);
     writer->resource = writer->scope = NO_ID;
@@ -218,6 +219,60 @@ void live_reset(struct live_block *live, uint64_t seq, uint64_t lsn_first)
 
 /* ---- interning ------------------------------------------------------------------------------------------
  */
+
+/* memcmp for short runs, inline: two overlapping loads per 16 bytes beat a call at the usual 20 to 60 bytes.
+ */
+static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    uint64_t x, y, u, v;
+
+    if (__builtin_expect(len < 8, 0)) return memcmp(a, b, len) == 0;
+    for (; len > 16; len -= 16, a += 16, b += 16) {
+        memcpy(&x, a, 8);
+        memcpy(&y, b, 8);
+        memcpy(&u, a + 8, 8);
+        memcpy(&v, b + 8, 8);
+        if (((x ^ y) | (u ^ v)) != 0) return false;
+    }
+    if (len < 8) { /* step back: these bytes were compared in part already */
+        memcpy(&x, a + len - 8, 8);
+        memcpy(&y, b + len - 8, 8);
+        return x == y;
+    }
+    memcpy(&x, a, 8);
+    memcpy(&y, b, 8);
+    memcpy(&u, a + len - 8, 8);
+    memcpy(&v, b + len - 8, 8);
+    return ((x ^ y) | (u ^ v)) == 0;
+}
+
+/*
+ * The place in `recent` for some bytes: from their length, first and last eight. Attributes of one key begin
+ * alike and differ at their end, so this tells most values apart without reading them whole.
+ */
+static inline uint32_t *recent_of(struct live_block *live, uint32_t domain, struct slice bytes)
+{
+    uint64_t first = 0, last = 0;
+
+    if (bytes.len >= 8) {
+        memcpy(&first, bytes.ptr, 8);
+        memcpy(&last, bytes.ptr + bytes.len - 8, 8);
+    } else {
+        memcpy(&first, bytes.ptr, bytes.len);
+    }
+    const uint64_t mixed = (first ^ live->writer->seed) * 0x9e3779b97f4a7c15ull ^
+                           (last + bytes.len + ((uint64_t)domain << 56)) * 0xc2b2ae3d27d4eb4full;
+    return &live->writer->recent[(mixed ^ mixed >> 29) * 0x9e3779b97f4a7c15ull >> (64 - RECENT_BITS)];
+}
+
+/* Is this pair those bytes? Ids in `recent` may be stale, but are always of pairs of this block or 0. */
+static inline bool pair_is(const struct live_block *live, uint32_t id, uint32_t domain, struct slice bytes)
+{
+    const struct live_pair *const pair = &live->pairs[id];
+
+    return pair->len == bytes.len && pair->domain == domain &&
+           same_bytes(live->arena + pair->offset, bytes.ptr, bytes.len);
+}
 
 static uint32_t tag_of(uint64_t hash)
 {
@@ -310,9 +365,11 @@ static uint32_t intern_string(struct live_block *live, uint32_t column, struct s
 {
     if (bytes.len == 0) return 0;
 
+    uint32_t *const recent = recent_of(live, column, bytes);
+    if (__builtin_expect(pair_is(live, *recent, column, bytes), 1)) return *recent;
     const uint32_t tag = tag_of(bytes_hash(live, column, bytes));
     const uint32_t id = pair_find(live, column, bytes, tag);
-    if (__builtin_expect(id != NO_ID, 1)) return id;
+    if (id != NO_ID) return *recent = id;
 
     struct live_pair *const pair = pair_new(live, column, bytes, tag);
     if (pair == NULL) return NO_ID;
@@ -391,11 +448,14 @@ static int64_t intern_attribute(struct live_block *live, enum attribute_level le
                                 struct otlp_fault *fault)
 {
     const uint32_t domain = DOMAIN_KEY_VALUE + (uint32_t)level;
+    uint32_t *const recent = recent_of(live, domain, bytes);
+    if (__builtin_expect(pair_is(live, *recent, domain, bytes), 1)) return *recent;
     const uint32_t tag = tag_of(bytes_hash(live, domain, bytes));
     const uint32_t id = pair_find(live, domain, bytes, tag);
-
-    return __builtin_expect(id != NO_ID, 1) ? (int64_t)id
-                                            : intern_new_attribute(live, level, bytes, tag, fault);
+    if (id != NO_ID) return *recent = id;
+    const int64_t added = intern_new_attribute(live, level, bytes, tag, fault);
+    if (added >= 0) *recent = (uint32_t)added;
+    return added;
 }
 
 static uint32_t shape_hash(const uint32_t *columns, uint32_t count)
@@ -440,32 +500,6 @@ struct slots {
     uint32_t first, count, shape;
     uint32_t cut;
 };
-
-/* memcmp for short runs, inline: two overlapping loads per 16 bytes beat a call at the usual 20 to 60 bytes.
- */
-static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t len)
-{
-    uint64_t x, y, u, v;
-
-    if (__builtin_expect(len < 8, 0)) return memcmp(a, b, len) == 0;
-    for (; len > 16; len -= 16, a += 16, b += 16) {
-        memcpy(&x, a, 8);
-        memcpy(&y, b, 8);
-        memcpy(&u, a + 8, 8);
-        memcpy(&v, b + 8, 8);
-        if (((x ^ y) | (u ^ v)) != 0) return false;
-    }
-    if (len < 8) { /* step back: these bytes were compared in part already */
-        memcpy(&x, a + len - 8, 8);
-        memcpy(&y, b + len - 8, 8);
-        return x == y;
-    }
-    memcpy(&x, a, 8);
-    memcpy(&y, b, 8);
-    memcpy(&u, a + len - 8, 8);
-    memcpy(&v, b + len - 8, 8);
-    return ((x ^ y) | (u ^ v)) == 0;
-}
 
 static enum err slots_fail(int64_t why)
 {
