@@ -1,6 +1,6 @@
 /*
- * OTLP over HTTP/1.1: POST /v1/traces with application/x-protobuf, plain, gzip or zlib (OTLP 1.11, "OTLP/HTTP").
- * 200 is sent when every accepted span is durable and visible; header spanmill-position carries
+ * OTLP over HTTP/1.1: POST /v1/traces with application/x-protobuf, plain, gzip or zlib (OTLP 1.11,
+ * "OTLP/HTTP"). 200 is sent when every accepted span is durable and visible; header spanmill-position carries
  * "<shard>-<lsn>".
  */
 #ifndef SERVER_OTLP_HTTP_H

@@ -28,9 +28,9 @@ static const char usage[] =
     "  --config FILE\n"
     "        YAML file; environment variables and flags win over it\n";
 
-static int usage_error(const char *what)
+static int unknown_command(const char *command)
 {
-    fprintf(stderr, "spanmill: %s\n", what);
+    fprintf(stderr, "spanmill: unknown command '%.100s'; see spanmill --help\n", command);
     return EXIT_USAGE;
 }
 
@@ -107,5 +107,5 @@ int main(int count, char **words)
         puts("spanmill " SPANMILL_VERSION);
         return 0;
     }
-    return usage_error("unknown command; see spanmill --help");
+    return unknown_command(command);
 }

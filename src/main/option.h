@@ -63,6 +63,13 @@ enum option_type { TYPE_TEXT, TYPE_ADDRESS, TYPE_COUNT, TYPE_SIZE, TYPE_DURATION
     X(BODY_TIME, "limits.body-time", DURATION, "60s", "100ms", "1h", "for the whole body")                   \
     X(STALL_TIME, "limits.stall-time", DURATION, "10s", "100ms", "1h",                                       \
       "an answer of which the client takes nothing")                                                         \
+    X(QUERY_THREADS, "queries.threads", COUNT, "2", "1", "64", "threads that answer queries")                \
+    X(QUERY_WAITING, "queries.waiting", COUNT, "32", "1", "4096",                                            \
+      "queries that may wait; further ones get 429")                                                         \
+    X(QUERY_TIME, "queries.time", DURATION, "30s", "100ms", "1h", "for one query")                           \
+    X(QUERY_MEMORY, "queries.memory", SIZE, "256MiB", "1MiB", "64GiB", "for one query")                      \
+    X(QUERY_ANSWER, "queries.answer", SIZE, "64MiB", "64KiB", "1GiB",                                        \
+      "answer of one query; longer ones are cut and say so")                                                 \
     X(DEBUG_ENDPOINTS, "debug-endpoints", BOOL, "false", "", "", "POST /debug/seal on the ops listener")     \
     X(ACCEPT_DAMAGE, "accept-journal-damage", BOOL, "false", "", "",                                         \
       "starts although acknowledged spans are missing from a journal")                                       \

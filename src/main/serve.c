@@ -272,8 +272,8 @@ static bool open_sealer(struct world *world)
 
 static bool open_ops(struct world *world)
 {
-    static const struct metrics *sets[SHARDS_MAX + 2];
-    static const char *names[SHARDS_MAX + 2];
+    static const struct metrics *sets[SHARDS_MAX + 3];
+    static const char *names[SHARDS_MAX + 3];
     static char numbers[SHARDS_MAX][12];
     static const char remark[] = "exposed: addresses can be reached from other hosts without authentication "
                                  "(i_accept_unauthenticated_network_exposure)\n";
@@ -288,6 +288,8 @@ static bool open_ops(struct world *world)
     names[count++] = "desk";
     sets[count] = &world->sealer_metrics;
     names[count++] = "sealer";
+    sets[count] = &world->query_metrics;
+    names[count++] = "query";
     const struct ops_config config = {
         .sets = sets,
         .set_names = names,
@@ -301,8 +303,38 @@ static bool open_ops(struct world *world)
     if (err != OK) return failed("no memory for operations", "", err);
     world->desk.world = world;
     world->desk.ops_routes_count = ops_routes(world->ops, world->desk.ops_routes);
-    world->desk.routes = world->desk.ops_routes;
-    world->desk.routes_count = world->desk.ops_routes_count;
+    return true;
+}
+
+/* When the shards have recovered: an answer from half a journal would look like a whole one. */
+static bool open_query(struct world *world)
+{
+    const struct options *const options = world->options;
+    size_t query_routes_count;
+
+    for (unsigned i = 0; i < world->shards_count; i++)
+        world->query_shards[i] = atomic_load(&world->shards[i].shard);
+    const struct query_config config = {
+        .shards = world->query_shards,
+        .shards_count = world->shards_count,
+        .catalog = world->catalog,
+        .metrics = &world->query_metrics,
+        .threads = (unsigned)options_number(options, OPTION_QUERY_THREADS),
+        .waiting_max = (unsigned)options_number(options, OPTION_QUERY_WAITING),
+        .deadline_ns = options_number(options, OPTION_QUERY_TIME),
+        .memory_bytes_max = options_number(options, OPTION_QUERY_MEMORY),
+        .answer_bytes_max = options_number(options, OPTION_QUERY_ANSWER),
+    };
+    const enum err err = query_open(&config, &world->query);
+    if (err != OK) return failed("cannot start the query workers", "", err);
+
+    struct desk *const desk = &world->desk;
+    const struct route *const routes = query_routes(world->query, &query_routes_count);
+    assert(desk->ops_routes_count + query_routes_count <= ROUTES_MAX);
+    memcpy(world->routes, desk->ops_routes, desk->ops_routes_count * sizeof *routes);
+    memcpy(world->routes + desk->ops_routes_count, routes, query_routes_count * sizeof *routes);
+    desk->routes = world->routes;
+    desk->routes_count = desk->ops_routes_count + query_routes_count;
     return true;
 }
 
@@ -425,6 +457,7 @@ static void stop(struct world *world)
     ops_stopping(world->ops);
     enter_phase(world, PHASE_DRAIN);
     wait_for_stop(world, STATE_DRAINED, &ticks_left);
+    query_close(world->query); /* its workers hold live blocks, segments and tickets */
     enter_phase(world, PHASE_CLOSE);
     wait_for_stop(world, STATE_ENDED, &ticks_left);
     close_world(world);
@@ -457,7 +490,8 @@ int serve(const struct options *options)
                  "option=i_accept_unauthenticated_network_exposure");
 
     if (!ports_are_free(options) || !open_data(&world) || !open_shards(&world, &placement) ||
-        !open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) || !start_threads(&world))
+        !open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) || !start_threads(&world) ||
+        !open_query(&world))
         end_at_once(EXIT_FAILED);
     enter_phase(&world, PHASE_SERVE);
     wait_for_start(&world, STATE_SERVING);

@@ -92,12 +92,7 @@ static enum err recover(struct shard_thread *own, struct shard *shard)
                   report->damaged_at_lsn, report->missing_bytes,
                   err == OK ? "starting all the same, as told"
                             : "accept-journal-damage: true starts without them");
-    if (err != OK) return err;
-    log_info("main", "recovered",
-             "shard=%u requests=%" PRIu64 " spans=%" PRIu64 " lsn=%" PRIu64 " milliseconds=%" PRIu64,
-             own->index, report->batches, report->spans, report->lsn_tail,
-             (uint64_t)(own->recovery.elapsed_ns / NS_PER_MS));
-    return OK;
+    return err;
 }
 
 /* ---- listening ------------------------------------------------------------------------------------------

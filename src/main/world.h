@@ -13,6 +13,7 @@
 
 #include "base/metric.h"
 #include "option.h"
+#include "query/query.h"
 #include "server/ops.h"
 #include "server/server.h"
 #include "shard/shard.h"
@@ -32,7 +33,7 @@ enum thread_state {
     STATE_FAILED
 };
 
-enum { SHARDS_MAX = 255, ADDRESS_TEXT_MAX = 128 };
+enum { SHARDS_MAX = 255, ADDRESS_TEXT_MAX = 128, ROUTES_MAX = 64 };
 
 struct world;
 
@@ -82,6 +83,10 @@ struct world {
     struct catalog *catalog;
     struct sealer *sealer;
     alignas(64) struct metrics sealer_metrics;
+    struct query *query;
+    alignas(64) struct metrics query_metrics;
+    struct shard *query_shards[SHARDS_MAX];
+    struct route routes[ROUTES_MAX]; /* of the desk, in the end */
     struct ops *ops;
 
     struct shard_thread *shards;

@@ -22,7 +22,8 @@ static const char protobuf_type[] = "application/x-protobuf";
 
 static bool is_encoding(struct slice encoding, const char *name)
 {
-    return encoding.len == strlen(name) && strncasecmp((const char *)encoding.ptr, name, encoding.len) == 0;
+    return encoding.len == strlen(name) &&
+           (encoding.len == 0 || strncasecmp((const char *)encoding.ptr, name, encoding.len) == 0);
 }
 
 /* False: not one we take. Absent, empty and identity mean none. */
