@@ -38,6 +38,7 @@ elseif(SPANMILL_PRESET STREQUAL "dev")
   target_compile_definitions(spanmill_flags INTERFACE SPANMILL_VERIFY=1)
 elseif(SPANMILL_PRESET STREQUAL "thread")
   target_compile_options(spanmill_flags INTERFACE -O1 -fsanitize=thread)
+  flag_if_known(-Wno-maybe-uninitialized) # the sanitizer's calls hide from gcc what is set
   target_link_options(spanmill_flags INTERFACE -fsanitize=thread)
 elseif(SPANMILL_PRESET STREQUAL "fuzz")
   if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
