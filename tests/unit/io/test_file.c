@@ -3,10 +3,17 @@
  */
 #include "fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct place {
@@ -292,29 +299,105 @@ Test(io_file, a_handle_serves_another_io_of_the_real_kind)
     place_close(&place);
 }
 
-/* A ring with the smallest tables still serves more flights than the submission ring has entries. */
-Test(io_file, failures_come_back_as_errors)
+BOTH(io_file, a_failed_read_comes_back_as_an_error)
 {
-    struct place place = place_make(true);
+    struct io_dir *dir = NULL;
     struct io_file *file = NULL;
     struct landing_pad pad = pad_make();
     uint8_t bytes[16];
+    size_t count = 77;
 
-    io_file_close(place.io, file_make(&place, "a", 0));
-    MUST(io_file_open(place.io, place.dir, "a", IO_WRITABLE, &file));
-    io_read(place.io, &pad.op, file, NULL, 0, 0);
-    MUST(io_await(place.io, &pad.op));
-    cr_assert_eq(pad.op.count, 0u);
-    io_file_close(place.io, file);
+    MUST(io_dir_open(place->io, NULL, "/proc/self", false, &dir));
+    MUST(io_file_open(place->io, dir, "mem", 0, &file)); /* address 0 is not mapped: EIO */
+    io_read(place->io, &pad.op, file, bytes, sizeof bytes, 0);
+    cr_assert_eq(io_await(place->io, &pad.op), ERR_IO);
+    cr_assert_eq(io_read_now(place->io, file, bytes, sizeof bytes, 0, &count), ERR_IO);
+    cr_assert_eq(count, 77u, "a result is untouched on failure");
+    io_file_close(place->io, file);
+    io_dir_close(place->io, dir);
+}
 
-    struct io_dir *dev = NULL;
-    MUST(io_dir_open(place.io, NULL, "/proc/self", false, &dev));
-    MUST(io_file_open(place.io, dev, "mem", 0, &file)); /* address 0 is not mapped: EIO */
-    io_read(place.io, &pad.op, file, bytes, sizeof bytes, 0);
-    cr_assert_eq(io_await(place.io, &pad.op), ERR_IO);
-    io_file_close(place.io, file);
-    io_dir_close(place.io, dev);
-    place_close(&place);
+BOTH(io_file, falls_back_to_the_page_cache_where_direct_is_refused)
+{
+    struct io_dir *dir = NULL;
+    struct io_file *file = NULL;
+    uint8_t bytes[3];
+    size_t count = 0;
+
+    MUST(io_dir_open(place->io, NULL, "/proc/self", false, &dir));
+    MUST(io_file_open(place->io, dir, "stat", IO_DIRECT, &file));
+    MUST(io_read_now(place->io, file, bytes, sizeof bytes, 0,
+                     &count)); /* off the grid, as only buffered files allow */
+    cr_assert_eq(count, 3u);
+    io_file_close(place->io, file);
+    io_dir_close(place->io, dir);
+}
+
+/* The limit on file sizes makes the kernel write a part and then refuse the rest: short writes are really
+ * continued. */
+BOTH(io_file, a_short_write_goes_on_until_the_disk_refuses)
+{
+    const struct rlimit limit = {.rlim_cur = 10000, .rlim_max = RLIM_INFINITY};
+    struct io_file *const file = file_make(place, "a", 0);
+    struct landing_pad pad = pad_make();
+    uint8_t out[20000], in[20000];
+    uint64_t bytes = 0;
+    size_t count = 0;
+
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    fill(out, sizeof out, 1);
+    io_write(place->io, &pad.op, file, out, sizeof out, 0);
+    cr_assert_neq(io_await(place->io, &pad.op), OK);
+    MUST(io_file_size(place->io, file, &bytes));
+    cr_assert_eq(bytes, 10000u);
+    MUST(io_file_truncate(place->io, file, 0));
+
+    struct io_piece pieces[4];
+    for (unsigned i = 0; i < 4; i++)
+        pieces[i] = (struct io_piece){.ptr = out + i * 4000, .len = 4000};
+    io_writev(place->io, &pad.op, file, pieces, 4, 0);
+    cr_assert_neq(io_await(place->io, &pad.op), OK);
+    cr_assert_neq(io_write_now(place->io, file, out, sizeof out, 0), OK);
+    MUST(io_read_now(place->io, file, in, sizeof in, 0, &count));
+    cr_assert_eq(count, 10000u);
+    cr_assert_arr_eq(in, out, 10000);
+    io_file_close(place->io, file);
+}
+
+static void forbid_rings(int error_number)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error_number),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+/* As a container's filter does it. */
+Test(io_turn, a_ring_that_is_forbidden_is_denied)
+{
+    const struct io_config config = {.ops_max = 8};
+    struct io *io = NULL;
+
+    forbid_rings(EPERM);
+    cr_assert_eq(io_open_uring(&config, &io), ERR_DENIED);
+    cr_assert_null(io);
+}
+
+Test(io_turn, a_kernel_without_rings_is_unsupported)
+{
+    const struct io_config config = {.ops_max = 8, .receive_buffers = 4, .receive_buffer_bytes = 4096};
+    struct io *io = NULL;
+
+    forbid_rings(ENOSYS);
+    cr_assert_eq(io_open_uring(&config, &io), ERR_UNSUPPORTED);
+    cr_assert_null(io);
 }
 
 Test(io_memory, is_aligned_zeroed_and_can_be_forgotten)
