@@ -7,7 +7,7 @@
 
 #include "store/live.h"
 
-enum { NO_ID = UINT32_MAX, HINT_BITS = 13, EVENT_HINTS = 1024, RECENT_BITS = 14 };
+enum { NO_ID = UINT32_MAX, RECENT_BITS = 14 };
 
 /* What a pair's bytes are. Below COLUMN_FIXED_COUNT: a string of that fixed column; else a KeyValue of a
  * level. */
@@ -26,15 +26,16 @@ struct intern_table {
     uint32_t places_max;
 };
 
+struct live_templates;
+
 struct live_writer {
+    struct live_templates *templates; /* owned */
     struct intern_table pairs, columns, shapes;
     struct intern_table resources, scopes;
     struct live_counts mark;  /* at live_append_begin() */
     uint32_t resource, scope; /* of the spans that follow */
     uint32_t cut;             /* spans with something cut since the last live_take_cut() */
     uint64_t seed;
-    uint32_t hints[1 << HINT_BITS];    /* newest row by (sender, name, kind, number of attributes) */
-    uint32_t event_hints[EVENT_HINTS]; /* newest event by (name, number of attributes) */
     uint32_t recent[1 << RECENT_BITS]; /* pair by a cheap digest of its bytes: spares most hashing */
     uint32_t shape_scratch[OTLP_ATTRIBUTES_MAX];
     struct slice attribute_scratch[OTLP_ATTRIBUTES_MAX];

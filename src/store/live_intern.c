@@ -1,0 +1,367 @@
+/*
+ * Interning: whole encoded KeyValues, strings, shapes, Resources and Scopes become ids, each distinct one stored once
+ * per block. A small table of recent pairs answers most look-ups with one compare; behind it stands an
+ * open-addressing table whose hash is seeded per block, so that a client cannot choose collisions.
+ */
+#include "live_intern.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "io/io.h"
+
+#include <stdlib.h>
+
+enum { SHAPE_COLUMNS_MAX = LIVE_SHAPES_MAX * 64 };
+
+static size_t table_bytes(uint32_t places)
+{
+    return (sizeof(struct intern_entry) * (size_t)places + IO_ALIGN - 1) & ~(size_t)(IO_ALIGN - 1);
+}
+
+bool intern_table_open(struct intern_table *table, uint32_t places_max)
+{
+    table->places_max = places_max;
+    table->entries = io_memory(table_bytes(places_max));
+    return table->entries != NULL;
+}
+
+void intern_table_reset(struct intern_table *table, uint32_t places)
+{
+    const size_t used_bytes = sizeof(struct intern_entry) * ((size_t)table->mask + 1);
+
+    if (used_bytes > (8u << 20) && table->mask != 0)
+        io_memory_forget(table->entries, table_bytes(table->mask + 1));
+    else if (table->mask != 0)
+        memset(table->entries, 0, used_bytes);
+    table->mask = (places < table->places_max ? places : table->places_max) - 1;
+    table->used = 0;
+}
+
+void intern_table_close(struct intern_table *table)
+{
+    if (table->entries != NULL) io_memory_free(table->entries, table_bytes(table->places_max));
+}
+
+/*
+ * The place in `recent` for some bytes: from their length, first and last eight. Attributes of one key begin
+ * alike and differ at their end, so this tells most values apart without reading them whole.
+ */
+static inline uint32_t *recent_of(struct live_block *live, uint32_t domain, struct slice bytes)
+{
+    uint64_t first = 0, last = 0;
+
+    if (bytes.len >= 8) {
+        memcpy(&first, bytes.ptr, 8);
+        memcpy(&last, bytes.ptr + bytes.len - 8, 8);
+    } else {
+        memcpy(&first, bytes.ptr, bytes.len);
+    }
+    const uint64_t mixed = (first ^ live->writer->seed) * 0x9e3779b97f4a7c15ull ^
+                           (last + bytes.len + ((uint64_t)domain << 56)) * 0xc2b2ae3d27d4eb4full;
+    return &live->writer->recent[(mixed ^ mixed >> 29) * 0x9e3779b97f4a7c15ull >> (64 - RECENT_BITS)];
+}
+
+/* Is this pair those bytes? Ids in `recent` may be stale, but are always of pairs of this block or 0. */
+static inline bool pair_is(const struct live_block *live, uint32_t id, uint32_t domain, struct slice bytes)
+{
+    const struct live_pair *const pair = &live->pairs[id];
+
+    return pair->len == bytes.len && pair->domain == domain &&
+           same_bytes(live->arena + pair->offset, bytes.ptr, bytes.len);
+}
+
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32) | 1; /* never 0, so that an empty place is not mistaken */
+}
+
+static void table_place(struct intern_table *table, uint32_t tag, uint32_t id)
+{
+    uint32_t place = tag & table->mask;
+
+    /* tags are odd: drop the lowest bit so that all places are used */
+    place = (tag >> 1) & table->mask;
+    while (table->entries[place].tag != 0)
+        place = (place + 1) & table->mask;
+    table->entries[place] = (struct intern_entry){tag, id};
+}
+
+static void table_grow(struct intern_table *table)
+{
+    const uint32_t old_places = table->mask + 1;
+    struct intern_entry *const copy = malloc(sizeof *copy * old_places);
+
+    if (copy == NULL) return; /* stays correct, only fuller; grows at the next insert */
+    memcpy(copy, table->entries, sizeof *copy * old_places);
+    memset(table->entries, 0, sizeof *copy * old_places);
+    table->mask = old_places * 2 - 1;
+    for (uint32_t i = 0; i < old_places; i++)
+        if (copy[i].tag != 0) table_place(table, copy[i].tag, copy[i].id);
+    free(copy);
+}
+
+static void table_insert(struct intern_table *table, uint32_t tag, uint32_t id)
+{
+    if (table->used + 1 > (table->mask + 1) / 2 && (table->mask + 1) * 2 <= table->places_max)
+        table_grow(table);
+    assert(table->used < table->mask);
+    table_place(table, tag, id);
+    table->used++;
+}
+
+static bool arena_put(struct live_block *live, struct slice bytes, uint32_t *offset)
+{
+    if (bytes.len > LIVE_ARENA_MAX - live->counts.arena) return false;
+    *offset = live->counts.arena;
+    if (bytes.len > 0) memcpy(WRITABLE(live->arena, uint8_t) + *offset, bytes.ptr, bytes.len);
+    live->counts.arena += (uint32_t)bytes.len;
+    return true;
+}
+
+static inline uint64_t bytes_hash(const struct live_block *live, uint32_t domain, struct slice bytes)
+{
+    return hash_fast(bytes.ptr, bytes.len, live->writer->seed ^ ((uint64_t)domain << 56));
+}
+
+static uint32_t pair_find(const struct live_block *live, uint32_t domain, struct slice bytes, uint32_t tag)
+{
+    const struct intern_table *const table = &live->writer->pairs;
+
+    for (uint32_t place = (tag >> 1) & table->mask; table->entries[place].tag != 0;
+         place = (place + 1) & table->mask) {
+        if (table->entries[place].tag != tag) continue;
+        const struct live_pair *const pair = &live->pairs[table->entries[place].id];
+        if (pair->domain == domain && pair->len == bytes.len &&
+            memcmp(live->arena + pair->offset, bytes.ptr, bytes.len) == 0)
+            return table->entries[place].id;
+    }
+    return NO_ID;
+}
+
+/* Copies new bytes and gives them an id; column and value are filled in by the caller. NULL: no room. */
+static struct live_pair *pair_new(struct live_block *live, uint32_t domain, struct slice bytes, uint32_t tag)
+{
+    struct live_pair *const pair = &WRITABLE(live->pairs, struct live_pair)[live->counts.pairs];
+    uint32_t offset;
+
+    if (live->counts.pairs == LIVE_PAIRS_MAX || !arena_put(live, bytes, &offset)) return NULL;
+    *pair = (struct live_pair){.offset = offset, .len = (uint32_t)bytes.len, .hash = tag, .domain = domain};
+    table_insert(&live->writer->pairs, tag, live->counts.pairs);
+    live->counts.pairs++;
+    return pair;
+}
+
+static uint64_t place_value(uint32_t offset, size_t len)
+{
+    return (uint64_t)offset << 32 | (uint32_t)len;
+}
+
+/* NO_ID: no room. */
+uint32_t intern_string(struct live_block *live, uint32_t column, struct slice bytes)
+{
+    if (bytes.len == 0) return 0;
+
+    uint32_t *const recent = recent_of(live, column, bytes);
+    if (__builtin_expect(pair_is(live, *recent, column, bytes), 1)) return *recent;
+    const uint32_t tag = tag_of(bytes_hash(live, column, bytes));
+    const uint32_t id = pair_find(live, column, bytes, tag);
+    if (id != NO_ID) return *recent = id;
+
+    struct live_pair *const pair = pair_new(live, column, bytes, tag);
+    if (pair == NULL) return NO_ID;
+    pair->column = column;
+    pair->value = place_value(pair->offset, bytes.len);
+    WRITABLE(live->columns, struct live_column)[column].pairs_count++;
+    return live->counts.pairs - 1;
+}
+
+static uint32_t raw_column(enum attribute_level level)
+{
+    return level == LEVEL_SPAN ? COLUMN_RAW_SPAN : level == LEVEL_EVENT ? COLUMN_RAW_EVENT : COLUMN_RAW_LINK;
+}
+
+/* The column of (level, key, type); key bytes lie in the arena already. */
+static uint32_t column_of(struct live_block *live, enum attribute_level level, uint32_t key_offset,
+                          uint32_t key_len, enum value_type type)
+{
+    struct intern_table *const table = &live->writer->columns;
+    const uint64_t salt = live->writer->seed + (uint64_t)level * 31 + (uint64_t)type;
+    const uint32_t tag = tag_of(hash_fast(live->arena + key_offset, key_len, salt));
+
+    for (uint32_t place = (tag >> 1) & table->mask; table->entries[place].tag != 0;
+         place = (place + 1) & table->mask) {
+        const uint32_t id = table->entries[place].id;
+        const struct live_column *const column = &live->columns[id];
+        if (table->entries[place].tag == tag && column->level == level && column->type == type &&
+            column->key_len == key_len &&
+            memcmp(live->arena + column->key_offset, live->arena + key_offset, key_len) == 0)
+            return id;
+    }
+    if (live->counts.columns == LIVE_COLUMNS_MAX) return raw_column(level);
+    WRITABLE(live->columns, struct live_column)
+    [live->counts.columns] = (struct live_column){
+        .level = (uint8_t)level, .type = (uint8_t)type, .key_offset = key_offset, .key_len = key_len};
+    table_insert(table, tag, live->counts.columns);
+    return live->counts.columns++;
+}
+
+static int64_t intern_new_attribute(struct live_block *live, enum attribute_level level, struct slice bytes,
+                                    uint32_t tag, struct otlp_fault *fault)
+{
+    struct attribute attribute;
+    const enum err err = attribute_decode(bytes, &attribute, fault);
+
+    if (err != OK) return err == ERR_UNSUPPORTED ? INTERN_TOO_DEEP : INTERN_MALFORMED;
+    if (attribute.key.len > OTLP_KEY_BYTES_MAX || bytes.len > OTLP_VALUE_BYTES_MAX + OTLP_KEY_BYTES_MAX ||
+        attribute.bytes.len > OTLP_VALUE_BYTES_MAX)
+        return INTERN_CUT;
+
+    struct live_pair *const pair = pair_new(live, DOMAIN_KEY_VALUE + (uint32_t)level, bytes, tag);
+    if (pair == NULL) return INTERN_FULL;
+    const uint32_t key_offset = attribute.key.len > 0
+                                    ? pair->offset + (uint32_t)(attribute.key.ptr - bytes.ptr)
+                                    : pair->offset;
+    pair->column = column_of(live, level, key_offset, (uint32_t)attribute.key.len, attribute.type);
+    switch (live->columns[pair->column].type) {
+    case VALUE_BOOL:
+    case VALUE_INT:
+    case VALUE_DOUBLE: pair->value = attribute.bits; break;
+    case VALUE_RAW: pair->value = place_value(pair->offset, bytes.len); break;
+    default:
+        pair->value = attribute.bytes.len > 0
+                          ? place_value(pair->offset + (uint32_t)(attribute.bytes.ptr - bytes.ptr),
+                                        attribute.bytes.len)
+                          : place_value(pair->offset, 0);
+    }
+    WRITABLE(live->columns, struct live_column)[pair->column].pairs_count++;
+    return live->counts.pairs - 1;
+}
+
+int64_t intern_attribute(struct live_block *live, enum attribute_level level, struct slice bytes,
+                         struct otlp_fault *fault)
+{
+    const uint32_t domain = DOMAIN_KEY_VALUE + (uint32_t)level;
+    uint32_t *const recent = recent_of(live, domain, bytes);
+    if (__builtin_expect(pair_is(live, *recent, domain, bytes), 1)) return *recent;
+    const uint32_t tag = tag_of(bytes_hash(live, domain, bytes));
+    const uint32_t id = pair_find(live, domain, bytes, tag);
+    if (id != NO_ID) return *recent = id;
+    const int64_t added = intern_new_attribute(live, level, bytes, tag, fault);
+    if (added >= 0) *recent = (uint32_t)added;
+    return added;
+}
+
+static uint32_t shape_hash(const uint32_t *columns, uint32_t count)
+{
+    return tag_of(hash_fast(columns, count * sizeof *columns, 0));
+}
+
+/* NO_ID: no room. */
+uint32_t intern_shape(struct live_block *live, const uint32_t *columns, uint32_t count)
+{
+    struct intern_table *const table = &live->writer->shapes;
+    struct live_counts *const counts = &live->counts;
+
+    if (count == 0) return 0;
+    const uint32_t tag = shape_hash(columns, count);
+    for (uint32_t place = (tag >> 1) & table->mask; table->entries[place].tag != 0;
+         place = (place + 1) & table->mask) {
+        const struct live_shape *const shape = &live->shapes[table->entries[place].id];
+        if (table->entries[place].tag == tag && shape->count == count &&
+            memcmp(live->shape_columns + shape->first, columns, count * sizeof *columns) == 0)
+            return table->entries[place].id;
+    }
+    if (counts->shapes == LIVE_SHAPES_MAX || counts->shape_columns + count > SHAPE_COLUMNS_MAX) return NO_ID;
+    memcpy(WRITABLE(live->shape_columns, uint32_t) + counts->shape_columns, columns, count * sizeof *columns);
+    WRITABLE(live->shapes, struct live_shape)
+    [counts->shapes] = (struct live_shape){.first = counts->shape_columns, .count = count, .hash = tag};
+    counts->shape_columns += count;
+    table_insert(table, tag, counts->shapes);
+    return counts->shapes++;
+}
+/* ---- envelopes ------------------------------------------------------------------------------------- */
+
+static enum err note_service(void *context, const struct attribute *attribute)
+{
+    struct slice *const service = context;
+
+    if (attribute->type == VALUE_STRING && slice_is(attribute->key, "service.name"))
+        *service = attribute->bytes;
+    return OK;
+}
+
+struct envelope_table {
+    struct intern_table *table;
+    struct live_envelope *list;
+    uint32_t *count;
+};
+
+static bool envelope_is(const struct live_block *live, const struct live_envelope *envelope,
+                        const struct resource_view *view)
+{
+    return envelope->present == (uint32_t)view->present && envelope->len == view->message.len &&
+           envelope->schema_len == view->schema_url.len &&
+           slice_equal(live_bytes(live, envelope->offset, envelope->len), view->message) &&
+           slice_equal(live_bytes(live, envelope->schema_offset, envelope->schema_len), view->schema_url);
+}
+
+static uint32_t envelope_find(const struct live_block *live, const struct envelope_table *in,
+                              const struct resource_view *view, uint32_t tag)
+{
+    const struct intern_table *const table = in->table;
+
+    for (uint32_t place = (tag >> 1) & table->mask; table->entries[place].tag != 0;
+         place = (place + 1) & table->mask)
+        if (table->entries[place].tag == tag && envelope_is(live, &in->list[table->entries[place].id], view))
+            return table->entries[place].id;
+    return NO_ID;
+}
+
+static enum err envelope_add(struct live_block *live, const struct envelope_table *in,
+                             const struct resource_view *view, struct slice service, uint32_t tag)
+{
+    struct live_envelope *const envelope = &in->list[*in->count];
+
+    *envelope = (struct live_envelope){.len = (uint32_t)view->message.len,
+                                       .schema_len = (uint32_t)view->schema_url.len,
+                                       .present = view->present,
+                                       .hash = tag};
+    if (*in->count == LIVE_ENVELOPES_MAX || !arena_put(live, view->message, &envelope->offset) ||
+        !arena_put(live, view->schema_url, &envelope->schema_offset))
+        return ERR_FULL;
+    if (service.len > 0) {
+        envelope->service_offset = envelope->offset + (uint32_t)(service.ptr - view->message.ptr);
+        envelope->service_len = (uint32_t)service.len;
+    }
+    table_insert(in->table, tag, *in->count);
+    (*in->count)++;
+    return OK;
+}
+
+/* Resources and scopes alike: seen before by their bytes, or checked once and copied. */
+enum err intern_envelope(struct live_block *live, bool is_resource, const struct resource_view *view,
+                         uint32_t *id, struct otlp_fault *fault)
+{
+    const struct envelope_table in =
+        is_resource
+            ? (struct envelope_table){&live->writer->resources,
+                                      WRITABLE(live->resources, struct live_envelope),
+                                      &live->counts.resources}
+            : (struct envelope_table){&live->writer->scopes, WRITABLE(live->scopes, struct live_envelope),
+                                      &live->counts.scopes};
+
+    if (*id != NO_ID && envelope_is(live, &in.list[*id], view)) return OK;
+    const uint64_t seed = live->writer->seed ^
+                          hash_fast(view->schema_url.ptr, view->schema_url.len, view->present);
+    const uint32_t tag = tag_of(hash_fast(view->message.ptr, view->message.len, seed));
+    *id = envelope_find(live, &in, view, tag);
+    if (*id != NO_ID) return OK;
+
+    struct slice service = {0};
+    const struct envelope_visitor visitor = {note_service, &service};
+    TRY(is_resource ? resource_check(view->message, &visitor, fault)
+                    : scope_check(view->message, NULL, fault));
+    TRY(envelope_add(live, &in, view, service, tag));
+    *id = *in.count - 1;
+    return OK;
+}
