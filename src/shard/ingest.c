@@ -21,6 +21,7 @@
 #include "io/io.h"
 #include "store/live.h"
 
+static enum err admit(const struct shard *shard, const struct shard_ingest *ingest);
 static enum err ingest_append(struct shard *shard, struct shard_ingest *ingest);
 static enum err ingest_journal(struct shard *shard, struct shard_ingest *ingest,
                                const struct rows_request *request);
@@ -42,10 +43,15 @@ void shard_ingest(struct shard *shard, struct shard_ingest *ingest)
     ingest->shard = shard;
     ingest->live = NULL;
 
-    const enum err admitted = shard_admits(shard);
+    const enum err admitted = admit(shard, ingest);
     const enum err err = admitted == OK ? ingest_append(shard, ingest) : admitted;
     if (admitted != OK) ingest->reason = refusal(admitted);
     if (err != OK || ingest->result.spans == 0) ingest_finish(shard, ingest, err);
+}
+
+static enum err admit(const struct shard *shard, const struct shard_ingest *ingest)
+{
+    return ingest->body->len > shard->config.body_bytes_max ? ERR_TOO_LARGE : shard_admits(shard);
 }
 
 /* Bytes of the journal that ingest may pin; the rest lets what is in flight land and the sealer catch up. */
@@ -59,7 +65,7 @@ enum err shard_admits(const struct shard *shard)
     if (shard->stage != SHARD_SERVING) return ERR_CLOSING;
     if (journal_read_only(shard->journal)) return ERR_READ_ONLY;
     if (journal_pinned_bytes(shard->journal) >= pinned_max(shard)) return ERR_FULL;
-    if (live_set_current(&shard->live) == NULL && !live_set_has_free(&shard->live)) return ERR_FULL;
+    if (!live_set_has_room(&shard->live)) return ERR_FULL;
     return OK;
 }
 
@@ -182,6 +188,7 @@ static void ingest_finish(struct shard *shard, struct shard_ingest *ingest, enum
 static const char *refusal(enum err err)
 {
     switch (err) {
+    case ERR_TOO_LARGE: return "the body is larger than the limit";
     case ERR_CLOSING: return "the shard does not accept spans now";
     case ERR_READ_ONLY: return "a journal write failed: no spans are accepted until restart";
     case ERR_FULL: return "the journal or the live blocks are full, sealing is behind";

@@ -71,9 +71,9 @@ static struct live_slot *lowest_free(const struct live_set *set)
     return NULL;
 }
 
-bool live_set_has_free(const struct live_set *set)
+bool live_set_has_room(const struct live_set *set)
 {
-    return lowest_free(set) != NULL;
+    return live_set_current(set) != NULL || lowest_free(set) != NULL;
 }
 
 struct live_slot *live_set_open(struct live_set *set)

@@ -56,7 +56,8 @@ void live_set_start(struct live_set *set, uint64_t next_seq, uint64_t lsn);
 /* The open block, opening a free one if need be; NULL when none is free. */
 struct live_slot *live_set_open(struct live_set *set);
 struct live_slot *live_set_current(const struct live_set *set); /* the open one or NULL */
-bool live_set_has_free(const struct live_set *set);
+/* Is a block open, or could one be opened? */
+bool live_set_has_room(const struct live_set *set);
 /* OPEN -> CLOSED. It must have rows. */
 void live_set_close(struct live_set *set, struct live_slot *slot);
 /* The oldest block when it is CLOSED and wholly published, else NULL. */

@@ -28,6 +28,7 @@
 
 static enum err replay_batch(void *context, const struct journal_batch *batch, struct slice body,
                              uint64_t lsn, uint64_t lsn_end);
+static void tend_seals(struct shard *shard);
 static enum err wait_for_block(struct shard *shard);
 static void log_report(const struct shard *shard, const struct shard_recovery *report);
 
@@ -62,10 +63,15 @@ static enum err replay_batch(void *context, const struct journal_batch *batch, s
                              uint64_t lsn, uint64_t lsn_end)
 {
     struct shard *shard = context;
-    TRY(wait_for_block(shard));
+    struct rows_request request;
+    enum err err;
 
-    struct rows_request request = {.body = body, .codec = batch->codec};
-    const enum err err = rows_append(shard, &request);
+    for (;;) {
+        request = (struct rows_request){.body = body, .codec = batch->codec};
+        err = rows_append(shard, &request);
+        if (err != ERR_FULL || live_set_has_room(&shard->live)) break;
+        TRY(wait_for_block(shard));
+    }
     if (err != OK || request.result.spans != batch->span_count) {
         log_error("shard", "a journaled body does not decode as it did",
                   "shard=%u lsn=%" PRIu64 " err=\"%s\" reason=\"%s\" spans=%u accepted=%u",
@@ -85,20 +91,25 @@ static enum err replay_batch(void *context, const struct journal_batch *batch, s
     live_publish(request.slot->block, &counts);
     if (request.slot->first_row_ns == 0) request.slot->first_row_ns = io_now_ns(shard->config.io);
     rows_close_if_full(shard, request.slot);
+    tend_seals(shard);
     return OK;
 }
 
+static void tend_seals(struct shard *shard)
+{
+    backlog_tend(shard, io_now_ns(shard->config.io));
+    live_set_recycle(&shard->live);
+}
+
 /*
- * Returns when there is a free block beside the open one: a request may need it. Seals are handed over and
- * taken in here; a seal that fails is tried again every second, for a start on a full disk that somebody is
- * clearing.
+ * Every block is full and closed: returns when the sealer has made one free. A seal that fails is tried again
+ * every second, for a start on a full disk that somebody is clearing.
  */
 static enum err wait_for_block(struct shard *shard)
 {
     for (;;) {
-        backlog_tend(shard, io_now_ns(shard->config.io));
-        live_set_recycle(&shard->live);
-        if (live_set_has_free(&shard->live)) return OK;
+        tend_seals(shard);
+        if (live_set_has_room(&shard->live)) return OK;
         if (sealer_step(shard->config.sealer)) continue;
         unsigned handlers_run;
         TRY(io_turn(shard->config.io, 10 * NS_PER_MS, &handlers_run));

@@ -28,7 +28,7 @@ Test(ingest, answers_in_the_order_of_arrival_with_rising_positions)
     struct sending sendings[10];
     start();
     for (uint32_t i = 0; i < 10; i++)
-        send(&sendings[i], i + 1, i + 1, i % 3 == 0 ? 30000 : 0);
+        send(&sendings[i], i + 1, i + 1, i % 3 == 0 ? 15000 : 0);
     for (uint32_t i = 0; i < 10; i++)
         land(&sendings[i]);
     for (uint32_t i = 0; i < 10; i++) {
@@ -152,6 +152,21 @@ Test(ingest, refuses_a_body_that_inflates_beyond_the_limit)
     end();
 }
 
+Test(ingest, refuses_a_body_of_one_byte_more_than_the_limit)
+{
+    static uint8_t bytes[(200 << 10) + 1];
+    struct sending sending;
+    start();
+    send_bytes(&sending, slice_of(bytes, 200 << 10), JOURNAL_CODEC_NONE);
+    cr_assert_eq(sending.ingest.err, ERR_MALFORMED, "it was looked at");
+    shard_body_release(world.shard, &sending.body);
+    send_bytes(&sending, slice_of(bytes, sizeof bytes), JOURNAL_CODEC_NONE);
+    cr_assert_eq(sending.ingest.err, ERR_TOO_LARGE);
+    cr_assert_not_null(sending.ingest.reason);
+    shard_body_release(world.shard, &sending.body);
+    end();
+}
+
 Test(ingest, answers_full_when_there_is_no_memory_to_inflate)
 {
     struct sending sending;
@@ -183,20 +198,23 @@ Test(ingest, answers_full_when_the_journal_is_and_goes_on_after_a_seal)
     }
     cr_assert_gt(accepted, 10);
     cr_assert_lt(accepted, 60);
-    send(&sending, 61, 1, 0);
+    send(&sending, 61, 2, 12000);
     cr_assert_eq(sending.ingest.err, ERR_FULL);
     cr_assert_not_null(sending.ingest.reason);
     shard_body_release(world.shard, &sending.body);
 
-    sim_fail(sim, SIM_FAULT_NAME, 0, OK, false); /* space again */
+    sim_forgive(sim); /* space again */
     shard_close_live(world.shard);
-    for (unsigned turn = 0; shard_admits(world.shard) != OK && turn < 10000; turn++)
+    for (unsigned turn = 0; sending.ingest.err != OK && turn < 10000; turn++) {
         world_turn(&world, NS_PER_MS);
-    sent(61, 1, 12000);
+        send(&sending, 61, 2, 12000);
+        land(&sending);
+    }
+    cr_assert_eq(sending.ingest.err, OK);
     const struct seen seen = see(12000);
     for (uint32_t i = 1; i <= accepted; i++)
         cr_assert_eq(seen.spans[i], 2, "request %u", i);
-    cr_assert_eq(seen.spans[61], 1);
+    cr_assert_eq(seen.spans[61], 2);
     cr_assert_gt(metric_get(&world.pool_metrics, METRIC_SEAL_FAILURES), 0);
     end();
 }

@@ -175,6 +175,7 @@ Test(sealer, fails_a_seal_and_counts_it_at_every_operation_that_can_fail)
         shard_close_live(world.shard);
         for (unsigned turn = 0; turn < 20; turn++)
             world_turn(&world, NS_PER_S);
+        sim_forgive(sim);
         const struct seen seen = see(0);
         cr_assert_eq(seen.spans[1], 3, "operation %u", (unsigned)nth);
         cr_assert_eq(seen.spans[2], 3);
