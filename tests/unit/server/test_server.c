@@ -37,6 +37,8 @@ static atomic_bool deferred;
 static void handle_later(struct exchange *exchange, void *context)
 {
     (void)context;
+    (void)atomic_load(
+        &deferred); /* after the test's store, so after it has read the ticket before this one */
     exchange_defer(exchange, &ticket);
     atomic_store(&deferred, true);
 }
