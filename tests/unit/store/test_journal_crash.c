@@ -575,3 +575,84 @@ Test(journal_crash, while_a_file_is_made)
     work(&story, 30, 0);
     story_close(&story);
 }
+
+/* ---- one field at a time -------------------------------------------------------------------------------- */
+
+enum spoil {
+    SPOIL_NOTHING,
+    SPOIL_CHAIN,
+    SPOIL_OLDER,
+    SPOIL_NEWER,
+    SPOIL_SHARD,
+    SPOIL_LSN,
+    SPOIL_TYPE,
+    SPOIL_FLAG
+};
+
+static void spoil_field(struct journal_frame *frame, enum spoil spoil)
+{
+    switch (spoil) {
+    case SPOIL_NOTHING: break;
+    case SPOIL_CHAIN: frame->prev_crc ^= 1; break;
+    case SPOIL_OLDER: frame->generation--; break;
+    case SPOIL_NEWER: frame->generation++; break;
+    case SPOIL_SHARD: frame->shard++; break;
+    case SPOIL_LSN: frame->lsn += IO_ALIGN; break;
+    case SPOIL_TYPE: frame->type = 9; break;
+    case SPOIL_FLAG: frame->flags |= 2; break;
+    }
+}
+
+/* The last frame gets one wrong field and sound CRCs again; returns what the replay says. */
+static enum err spoil_last(enum spoil spoil, struct journal_report *report)
+{
+    static uint8_t page[IO_ALIGN] __attribute__((aligned(4096)));
+    struct story next = {.sealed_lsn = 0};
+    struct io_file *file;
+    struct journal_frame frame;
+    size_t count;
+    const uint32_t last = story.book.sent - 1;
+    const uint64_t lsn = story.book.lsn_end[last] - journal_frame_bytes(1000);
+
+    world_open(&next, sim_crash(story.sim, 0, 1));
+    cr_assert(io_file_open(next.io, next.dir, "00000000", IO_WRITABLE | IO_DIRECT | IO_DSYNC, &file) == OK);
+    cr_assert(io_read_now(next.io, file, page, sizeof page, lsn + IO_ALIGN, &count) == OK);
+    memcpy(&frame, page, sizeof frame);
+    cr_assert(frame.lsn == lsn && frame.body_len == 1000 &&
+              journal_frame_check(&frame, story.book.journal->salt));
+    spoil_field(&frame, spoil);
+    journal_frame_seal(&frame, page + sizeof frame, story.book.journal->salt);
+    memcpy(page, &frame, sizeof frame);
+    cr_assert(io_write_now(next.io, file, page, sizeof page, lsn + IO_ALIGN) == OK);
+    io_file_close(next.io, file);
+
+    memcpy(&second, &story.book, sizeof second);
+    const enum err err = recover(&next, &second, false, report);
+    if (err == OK) book_close(&second);
+    sim_abandon(next.sim);
+    return err;
+}
+
+Test(journal_crash, a_sound_frame_must_also_follow_in_chain_generation_and_place)
+{
+    static uint8_t body[1000];
+    struct journal_report report;
+
+    story_open(&story, 41, 4096, 64 * 1024);
+    begin(&story);
+    book_close(&story.book);
+    begin(&story); /* generation 2: there is a lower one */
+    for (unsigned i = 0; i < 5; i++) {
+        body_fill(body, sizeof body, story.book.sent);
+        cr_assert(book_send_bytes(&story.book, sizeof body, body) == OK &&
+                  book_drain(&story.book, story.io) == OK);
+    }
+    cr_expect(spoil_last(SPOIL_NOTHING, &report) == OK && report.batches == 5);
+    const enum spoil refused[] = {SPOIL_CHAIN, SPOIL_OLDER, SPOIL_NEWER, SPOIL_SHARD, SPOIL_LSN};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        cr_expect(spoil_last(refused[i], &report) == OK && report.batches == 4, "spoil %d: %lu batches",
+                  refused[i], (unsigned long)report.batches);
+    cr_expect(spoil_last(SPOIL_TYPE, &report) == ERR_VERSION);
+    cr_expect(spoil_last(SPOIL_FLAG, &report) == ERR_VERSION);
+    story_close(&story);
+}
