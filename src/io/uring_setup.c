@@ -28,6 +28,7 @@ enum {
     CQ_ENTRIES_MAX = 65536,
     WORKERS_MAX = 2, /* kernel threads behind one ring, of each sort; else it takes 4 for each core */
     BUFFERS_MAX = 32768,
+    OPCODES_MAX = 256,
 };
 
 static const uint8_t opcodes_allowed[] = {
@@ -92,14 +93,13 @@ static enum err create_ring(struct uring *uring)
 
 static enum err probe_opcodes(struct uring *uring)
 {
-    struct {
-        struct io_uring_probe head;
-        struct io_uring_probe_op ops[256];
-    } probe = {0};
+    _Alignas(struct io_uring_probe)
+        uint8_t room[sizeof(struct io_uring_probe) + OPCODES_MAX * sizeof(struct io_uring_probe_op)] = {0};
+    const struct io_uring_probe *const probe = (const struct io_uring_probe *)room;
 
-    const int result = ring_register(uring, IORING_REGISTER_PROBE, &probe, 256);
+    const int result = ring_register(uring, IORING_REGISTER_PROBE, room, OPCODES_MAX);
     if (result != 0) return ring_err(result);
-    const bool multishot_receive = probe.head.last_op >= IORING_OP_SEND_ZC;
+    const bool multishot_receive = probe->last_op >= IORING_OP_SEND_ZC;
     const unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_CQE_SKIP;
     return multishot_receive && (uring->ring.features & needed) == needed ? OK : ERR_UNSUPPORTED;
 }
