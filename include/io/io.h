@@ -31,7 +31,7 @@ struct io_op;
 struct metrics;
 
 enum {
-    IO_ALIGN = 4096, /* of memory, offset and length in every direct transfer */
+    IO_ALIGN = 4096,    /* of memory, offset and length in every direct transfer */
     IO_PIECES_MAX = 64, /* buffers in one io_writev() */
 };
 
@@ -40,21 +40,21 @@ enum {
 typedef void io_done_fn(struct io_op *op);
 
 struct io_op {
-    io_done_fn *done; /* set by the owner before each submit */
-    enum err err;     /* valid in done: OK, or why it failed */
-    uint64_t count;   /* valid in done: bytes moved */
-    bool in_flight;   /* from submit until just before done */
+    io_done_fn *done;           /* set by the owner before each submit */
+    enum err err;               /* valid in done: OK, or why it failed */
+    uint64_t count;             /* valid in done: bytes moved */
+    bool in_flight;             /* from submit until just before done */
     uint64_t private_words[12]; /* io/ only */
 };
 
 /* ---- lifecycle ------------------------------------------------------------------------------------------ */
 
 struct io_config {
-    unsigned ops_max;            /* operations in flight at once; a submit beyond it is a bug of ours */
-    unsigned receive_buffers;    /* power of two; buffers of the shared receive ring */
+    unsigned ops_max;         /* operations in flight at once; a submit beyond it is a bug of ours */
+    unsigned receive_buffers; /* power of two; buffers of the shared receive ring */
     unsigned receive_buffer_bytes;
     unsigned sockets_max;
-    struct metrics *metrics;     /* borrowed for the life of the io; may be NULL */
+    struct metrics *metrics; /* borrowed for the life of the io; may be NULL */
 };
 
 /* Ring, buffers and wake-up are set up on the calling thread, which becomes the owner. ERR_UNSUPPORTED or ERR_DENIED: no io_uring here. */
@@ -95,7 +95,8 @@ struct io_dir;  /* opaque; opened once at start, closed at the end */
 struct io_file; /* opaque */
 
 /* Opens (and with create makes, mode 0700) a directory; path is relative to parent, or absolute/cwd when NULL. */
-enum err io_dir_open(struct io *io, struct io_dir *parent, const char *path, bool create, struct io_dir **out);
+enum err io_dir_open(struct io *io, struct io_dir *parent, const char *path, bool create,
+                     struct io_dir **out);
 void io_dir_close(struct io *io, struct io_dir *dir);
 enum err io_dir_sync(struct io *io, struct io_dir *dir);
 /* Calls visit for each regular file (sorted by name); visit returns false to stop. name is borrowed for the call. */
@@ -109,14 +110,15 @@ enum err io_space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint6
 /* ---- files ---------------------------------------------------------------------------------------------- */
 
 enum {
-    IO_CREATE = 1,    /* must not exist before (O_EXCL) */
+    IO_CREATE = 1, /* must not exist before (O_EXCL) */
     IO_WRITABLE = 2,
-    IO_DIRECT = 4,    /* unbuffered; falls back to buffered, with a log line, where the file system cannot */
-    IO_DSYNC = 8,     /* a completed write is durable (O_DSYNC) */
+    IO_DIRECT = 4, /* unbuffered; falls back to buffered, with a log line, where the file system cannot */
+    IO_DSYNC = 8,  /* a completed write is durable (O_DSYNC) */
 };
 
 /* Regular files only, never through a link. The handle may be used by other threads' io of the same kind. */
-enum err io_file_open(struct io *io, struct io_dir *dir, const char *name, unsigned flags, struct io_file **out);
+enum err io_file_open(struct io *io, struct io_dir *dir, const char *name, unsigned flags,
+                      struct io_file **out);
 void io_file_close(struct io *io, struct io_file *file);
 enum err io_file_size(struct io *io, struct io_file *file, uint64_t *bytes);
 enum err io_file_allocate(struct io *io, struct io_file *file, uint64_t offset, uint64_t bytes);
@@ -126,7 +128,8 @@ enum err io_file_lock(struct io *io, struct io_file *file);
 
 /* Direct files need IO_ALIGN in buffer, offset and length. Reading past the end gives fewer bytes, not an error. */
 void io_read(struct io *io, struct io_op *op, struct io_file *file, void *buf, size_t len, uint64_t offset);
-void io_write(struct io *io, struct io_op *op, struct io_file *file, const void *buf, size_t len, uint64_t offset);
+void io_write(struct io *io, struct io_op *op, struct io_file *file, const void *buf, size_t len,
+              uint64_t offset);
 struct io_piece {
     const void *ptr;
     size_t len;
@@ -138,7 +141,8 @@ void io_writev(struct io *io, struct io_op *op, struct io_file *file, const stru
 void io_datasync(struct io *io, struct io_op *op, struct io_file *file);
 
 /* The same, waiting: for start-up, recovery and background threads. */
-enum err io_read_now(struct io *io, struct io_file *file, void *buf, size_t len, uint64_t offset, size_t *count);
+enum err io_read_now(struct io *io, struct io_file *file, void *buf, size_t len, uint64_t offset,
+                     size_t *count);
 enum err io_write_now(struct io *io, struct io_file *file, const void *buf, size_t len, uint64_t offset);
 enum err io_datasync_now(struct io *io, struct io_file *file);
 
