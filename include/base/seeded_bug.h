@@ -11,18 +11,23 @@
 #define SEEDED_BUG_TABLE(X)                                                                                  \
     X(ANSWER_BEFORE_DURABLE, "shard/ingest", "a request is answered when its frame is queued")               \
     X(PUBLISH_EARLY, "shard/ingest", "rows are visible before their frame is durable")                       \
-    X(REUSE_JOURNAL_FILE, "shard/backlog", "journal files are released when a block is closed, not sealed")  \
-    X(SEAL_OUT_OF_ORDER, "shard/live_set", "the newest closed block is sealed first")                        \
+    X(REUSE_JOURNAL_FILE, "shard/backlog",                                                                   \
+      "the journal is released when a seal begins, not when it is done")                                     \
     X(FORGET_LIVE_BLOCK, "shard/backlog", "a block whose seal failed leaves the live set")                   \
-    X(SKIP_BODY_CRC, "store/journal", "a frame's body is believed without its checksum")                     \
-    X(NO_CHAIN, "store/journal", "a frame need not follow the frame before it")                              \
-    X(ACCEPT_OLD_GENERATION, "store/journal", "a frame of an older generation is accepted")                  \
-    X(NO_DSYNC, "store/journal", "journal writes are not synchronous")                                       \
-    X(NO_JOURNAL_DIR_SYNC, "store/journal", "a new journal file's name is not synced")                       \
-    X(ANSWER_OUT_OF_ORDER, "store/journal", "a write that lands first is answered first")                    \
-    X(SKIP_BLOCK_CRC, "store/segment", "recovery of an open segment believes blocks unchecked")              \
-    X(NO_SEGMENT_SYNC, "store/segment", "a block is published before its segment is synced")                 \
-    X(NO_SEGMENT_DIR_SYNC, "store/segment", "a new segment's name is not synced")
+    X(SEAL_OUT_OF_ORDER, "shard/live_set", "the second oldest block is sealed first")                        \
+    X(REPLAY_ALL, "shard/recovery", "replay begins at the start, not at the sealed LSN")                     \
+    X(SKIP_BODY_CRC, "store/journal_replay", "a frame's body is believed without its checksum")              \
+    X(ACCEPT_ANY_FRAME, "store/journal_replay", "neither chain nor generation of a frame is looked at")      \
+    X(IGNORE_WRITE_ERROR, "store/journal", "a failed journal write counts as done")                          \
+    X(NO_DSYNC, "store/journal_files", "journal writes are not synchronous")                                 \
+    X(NO_JOURNAL_FILE_SYNC, "store/journal_files", "a new journal file is used before it is synced")         \
+    X(NO_JOURNAL_DIR_SYNC, "store/journal_files", "a new journal file's name is not synced")                 \
+    X(SKIP_BLOCK_CRC, "store/block_open", "sections of a block are believed without their checksum")         \
+    X(NO_SEGMENT_SYNC, "store/catalog_append", "a block is published before its file is synced")             \
+    X(NO_SEGMENT_DIR_SYNC, "store/catalog_append", "a new segment's name is not synced")                     \
+    X(KEEP_DUPLICATES, "store/catalog_open", "a block that is present twice is shown twice")                 \
+    X(NO_CHAIN, "store/journal_replay", "a frame need not follow the frame before it")                       \
+    X(ACCEPT_OLD_GENERATION, "store/journal_replay", "a frame of an older generation is accepted")
 
 enum seeded_bug {
     SEEDED_BUG_NONE,

@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/seeded_bug.h"
 #include "io/io.h"
 #include "store/live.h"
 #include "store/segment.h"
@@ -40,7 +41,7 @@ enum err shard_recover(struct shard *shard, struct shard_recovery *report)
     *report = (struct shard_recovery){0};
 
     shard->stage = SHARD_RECOVERING;
-    shard->sealed_lsn = catalog_sealed_lsn(config->catalog, config->index);
+    shard->sealed_lsn = SEEDED_BUG(REPLAY_ALL) ? 0 : catalog_sealed_lsn(config->catalog, config->index);
     live_set_start(&shard->live, catalog_next_seq(config->catalog, config->index), shard->sealed_lsn);
     enum err err = journal_replay(shard->journal, shard->sealed_lsn, config->accept_journal_damage,
                                   replay_batch, shard, &report->journal);

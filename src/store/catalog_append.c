@@ -15,6 +15,7 @@
 #include "catalog_private.h"
 
 #include "base/log.h"
+#include "base/seeded_bug.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -130,8 +131,8 @@ static enum err write_block(struct catalog *catalog, struct io *io, const struct
                             const struct block_encoded *block)
 {
     TRY(segment_file_write(open->file, io, open->offset, block->bytes, block->len));
-    TRY(io_datasync_now(io, open->file->file));
-    if (open->blocks == 0) TRY(io_dir_sync(io, catalog->dir));
+    if (!SEEDED_BUG(NO_SEGMENT_SYNC)) TRY(io_datasync_now(io, open->file->file));
+    if (open->blocks == 0 && !SEEDED_BUG(NO_SEGMENT_DIR_SYNC)) TRY(io_dir_sync(io, catalog->dir));
     return OK;
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/seeded_bug.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -210,6 +211,7 @@ static void mark_duplicate(const struct block_ref *kept, const struct block_ref 
 {
     log_warn("store", "block present twice, the first is used", "file=%s and=%s seq=%" PRIu64,
              kept->segment->file->name, ref->segment->file->name, block_of(ref)->summary.seq);
+    if (SEEDED_BUG(KEEP_DUPLICATES)) return;
     ref->segment->blocks[ref->place].summary.bytes = 0;
     report->duplicates++;
 }

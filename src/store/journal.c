@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/seeded_bug.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -508,7 +509,8 @@ static void settle(struct journal *journal)
         struct journal_write *const write = &journal->writes[journal->writes_head];
         struct journal_append *const first = write->first;
 
-        if (!journal->read_only && write->op.err != OK) fail(journal, write);
+        const bool failed = write->op.err != OK && !SEEDED_BUG(IGNORE_WRITE_ERROR);
+        if (!journal->read_only && failed) fail(journal, write);
         if (!journal->read_only) succeed(journal, write);
         write->first = NULL;
         journal->writes_head = (journal->writes_head + 1) % journal->config.writes_in_flight_max;

@@ -19,6 +19,7 @@
 #include "journal_private.h"
 
 #include "base/log.h"
+#include "base/seeded_bug.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,6 +27,8 @@
 #include <string.h>
 
 enum { ZERO_BYTES = 256 * 1024 };
+/* A completed write is durable. */
+#define WRITE_FLAGS (IO_WRITABLE | IO_DIRECT | (SEEDED_BUG(NO_DSYNC) ? 0 : IO_DSYNC))
 
 struct listing {
     uint64_t *sequences;
@@ -138,7 +141,7 @@ static enum err files_load(struct journal *journal, const struct listing *listin
         }
         struct journal_file *const file = &journal->files[journal->files_count];
         *file = (struct journal_file){.sequence = listing->sequences[i], .base = JOURNAL_UNMAPPED};
-        TRY(io_file_open(journal->io, journal->dir, name, IO_WRITABLE | IO_DIRECT | IO_DSYNC, &file->handle));
+        TRY(io_file_open(journal->io, journal->dir, name, WRITE_FLAGS, &file->handle));
         journal->files_count++;
         TRY(io_file_size(journal->io, file->handle, &file->bytes));
         TRY(file_load(journal, file, &known));
@@ -344,7 +347,7 @@ static enum err file_fill(const struct journal *journal, struct io *io, struct i
         memcpy(zeros, &header, sizeof header);
         err = io_write_now(io, file, zeros, JOURNAL_PAGE_BYTES, 0);
     }
-    if (err == OK) err = io_datasync_now(io, file);
+    if (err == OK && !SEEDED_BUG(NO_JOURNAL_FILE_SYNC)) err = io_datasync_now(io, file);
     if (zeros != NULL) io_memory_free(zeros, ZERO_BYTES);
     return err;
 }
@@ -366,8 +369,8 @@ static enum err file_make(const struct journal *journal, struct io *io, uint64_t
         (void)io_unlink(io, journal->dir, unfinished); /* if that fails too, the next open does it */
         return err;
     }
-    err = io_dir_sync(io, journal->dir);
-    if (err == OK) err = io_file_open(io, journal->dir, name, IO_WRITABLE | IO_DIRECT | IO_DSYNC, out);
+    err = SEEDED_BUG(NO_JOURNAL_DIR_SYNC) ? OK : io_dir_sync(io, journal->dir);
+    if (err == OK) err = io_file_open(io, journal->dir, name, WRITE_FLAGS, out);
     if (err != OK) (void)io_unlink(io, journal->dir, name); /* else each attempt would leave a file behind */
     return err;
 }
