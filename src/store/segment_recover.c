@@ -230,12 +230,13 @@ enum err segment_recover(struct catalog *catalog, struct io *io, const char *nam
 
     *out = (struct segment_found){.segment = NULL};
     enum err err = open_file(&recovery, 0);
-    if (err == ERR_DENIED || err == ERR_UNSUPPORTED || err == ERR_NOT_FOUND) {
+    if (err == ERR_UNSUPPORTED || err == ERR_NOT_FOUND) {
         log_warn("store", "not a regular file of ours, ignored", "file=%s err=\"%s\"", name, err_text(err));
         out->ignored = true;
         return OK;
     }
-    TRY(err);
+    if (err == ERR_DENIED) log_error("store", "no permission to read a segment", "file=%s", name);
+    TRY(err); /* links and other non-files are not listed: starting without this file would hide its traces */
     err = recover(&recovery, out);
     if (err != OK && out->segment != NULL) {
         segment_drop(catalog, out->segment);
