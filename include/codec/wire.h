@@ -43,6 +43,12 @@ static inline bool wire_varint(struct wire_reader *reader, uint64_t *out)
         *out = *reader->at++;
         return true;
     }
+    if (__builtin_expect(reader->end - reader->at >= 2 && reader->at[1] < 0x80,
+                         1)) { /* lengths up to 16383 */
+        *out = (uint64_t)(reader->at[0] & 0x7f) | (uint64_t)reader->at[1] << 7;
+        reader->at += 2;
+        return true;
+    }
     return wire_varint_slow(reader, out);
 }
 

@@ -190,16 +190,17 @@ static enum err decode_span_field(struct wire_reader *reader, struct span_view *
 static enum err decode_span(struct otlp_decoder *decoder, struct slice message, struct span_view *out,
                             struct span_ids *ids, struct otlp_fault *fault)
 {
-    struct wire_reader reader = wire_reader_of(message);
+    const uint8_t *at = message.ptr;
+    const uint8_t *const end = message.ptr + message.len;
     uint32_t cut_attributes = 0, cut_events = 0, cut_links = 0;
 
     memset(out, 0, sizeof *out);
     memset(ids, 0, sizeof *ids);
-    while (reader.at < reader.end) {
-        const uint8_t *const start = reader.at;
+    while (at < end) {
+        struct wire_reader reader = {at + 1, end};
         struct slice bytes;
         bool good = false;
-        switch (*reader.at++) {
+        switch (*at) {
         case TAG(9, WIRE_BYTES):
             good = wire_bytes(&reader, &bytes);
             if (__builtin_expect(good, 1))
@@ -224,9 +225,10 @@ static enum err decode_span(struct otlp_decoder *decoder, struct slice message, 
         default: break;
         }
         if (__builtin_expect(!good, 0)) {
-            reader.at = start;
+            reader.at = at;
             TRY(decode_span_field(&reader, out, fault));
         }
+        at = reader.at;
     }
     out->dropped_attributes_count += cut_attributes;
     out->dropped_events_count += cut_events;
