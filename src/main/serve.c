@@ -254,11 +254,6 @@ static bool open_catalog(struct world *world)
 
     const enum err err = catalog_open(world->io, world->data_dir, &config, &world->catalog, &report);
     if (err != OK) return failed("cannot open the segments", "", err);
-    log_info("main", "segments",
-             "segments=%" PRIu64 " blocks=%" PRIu64 " spans=%" PRIu64 " bytes=%" PRIu64 " rebuilt=%" PRIu64
-             " fenced=%" PRIu64 " gaps=%" PRIu64,
-             report.segments, report.blocks, report.spans, report.bytes, report.rebuilt, report.fenced,
-             report.gaps);
     return true;
 }
 
@@ -443,6 +438,15 @@ static void wait_for_signal(const struct world *world)
 /* ---- down -----------------------------------------------------------------------------------------------
  */
 
+/* Open segments get their footers, so that the next start need not walk them. */
+static void close_segments(struct world *world)
+{
+    for (unsigned i = 0; i < world->shards_count; i++) {
+        const enum err err = segment_seal(world->catalog, world->io, (uint16_t)i);
+        if (err != OK) log_warn("main", "a segment stays open", "shard=%u error=\"%s\"", i, err_text(err));
+    }
+}
+
 static void close_world(struct world *world)
 {
     for (unsigned i = 0; i < world->shards_count; i++) {
@@ -451,6 +455,7 @@ static void close_world(struct world *world)
     }
     pthread_join(world->desk.thread.pthread, NULL);
     sealer_close(world->sealer);
+    close_segments(world);
     catalog_close(world->catalog, world->io);
     ops_close(world->ops);
     superblock_close(&world->superblock, world->io);
@@ -467,7 +472,8 @@ static void stop(struct world *world)
     ops_stopping(world->ops);
     enter_phase(world, PHASE_DRAIN);
     wait_for_stop(world, STATE_DRAINED, &ticks_left);
-    if (world->query != NULL) query_close(world->query); /* its workers hold live blocks, segments and tickets */
+    if (world->query != NULL)
+        query_close(world->query); /* its workers hold live blocks, segments and tickets */
     enter_phase(world, PHASE_CLOSE);
     wait_for_stop(world, STATE_ENDED, &ticks_left);
     close_world(world);
