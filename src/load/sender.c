@@ -39,6 +39,7 @@
 #define RECONNECT_LAST_NS  NS_PER_S         /* … up to this */
 #define RETRY_LEAST_NS     (100 * NS_PER_MS)
 #define HEAD_MAX           4096
+#define PATIENCE_LATER     6 /* times the connect timeout, once a request has been sent */
 #define GZIP_LEVEL         1
 #define TRACES_SAMPLE_MAX  4096 /* looked at for sender_acked_trace() */
 
@@ -420,6 +421,15 @@ static bool finished(const struct sender *sender, uint64_t now_ns, uint64_t *dra
     return now_ns >= *drain_until_ns;
 }
 
+/* No connection for too long. A server that was there may be starting again: it gets more time. */
+static bool nobody_there(const struct sender *sender, uint64_t now_ns)
+{
+    const uint64_t patience_ns = sender->config.connect_timeout_ns *
+                                 (sender->totals.requests > 0 ? PATIENCE_LATER : 1);
+
+    return sender->connected == 0 && now_ns - sender->no_connection_since_ns > patience_ns;
+}
+
 enum err sender_run(struct sender *sender)
 {
     uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
@@ -436,9 +446,7 @@ enum err sender_run(struct sender *sender)
         now_ns = clock_ns(CLOCK_MONOTONIC);
         show_progress(sender, now_ns);
         if (sender->config.stop != NULL && *sender->config.stop) schedule_stop(&sender->schedule);
-        if (sender->connected == 0 &&
-            now_ns - sender->no_connection_since_ns > sender->config.connect_timeout_ns)
-            return ERR_PEER_GONE;
+        if (nobody_there(sender, now_ns)) return ERR_PEER_GONE;
     }
     sender->totals.unknown += sender->carrying; /* never answered */
     return OK;

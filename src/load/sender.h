@@ -39,10 +39,11 @@ struct sender_config {
     uint32_t connections;
     enum compression compression;
     bool retry;
-    double spans_per_second;           /* 0: as fast as answers come */
-    uint64_t duration_ns;              /* 0: no limit */
-    uint64_t spans_max;                /* 0: no limit */
-    uint64_t connect_timeout_ns;       /* give up when no connection could be had for so long */
+    double spans_per_second; /* 0: as fast as answers come */
+    uint64_t duration_ns;    /* 0: no limit */
+    uint64_t spans_max;      /* 0: no limit */
+    uint64_t
+        connect_timeout_ns; /* give up when no connection could be had for so long; later, six times as long */
     const volatile sig_atomic_t *stop; /* becomes true: send nothing new, wait for answers, return */
     void (*on_progress)(const struct totals *totals,
                         uint64_t now_ns); /* NULL, or about five times a second */
