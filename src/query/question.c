@@ -1,0 +1,205 @@
+/*
+ * A question waits for the position it was told to wait for, takes its snapshot, runs, and is answered. All
+ * endings meet in one place; each err has one status and one sentence that says what to do.
+ *
+ *   client left     the answer is dropped by the server; what matters is to stop early
+ *   too long        504: an answer that is silently half would be taken for a whole one
+ *   too much memory 400: the question itself must become narrower
+ */
+#include "question.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "coverage.h"
+#include "io/io.h"
+#include "search.h"
+#include "trace.h"
+
+#include <stdio.h>
+#include <time.h>
+
+enum { WAIT_MAX_S = 5 }; /* in the queue */
+
+static const char json_type[] = "application/json";
+static const char protobuf_type[] = "application/x-protobuf";
+
+/* ---- errors ---------------------------------------------------------------------------------------------
+ */
+
+struct ending {
+    enum err err;
+    int status;
+    const char *message;
+};
+
+static const struct ending endings[] = {
+    {ERR_MALFORMED, 400, "the request is malformed"},
+    {ERR_TOO_LARGE, 400,
+     "the question needs more memory than a query may use; narrow the time range, add conditions, or lower "
+     "the limit"},
+    {ERR_NOT_FOUND, 404, "no span of this trace is stored"},
+    {ERR_FULL, 429, "too many queries are waiting; try again"},
+    {ERR_CLOSING, 503, "the server is shutting down; try again"},
+    {ERR_CANCELLED, 503, "the client has left"},
+    {ERR_DEADLINE, 504, "the query took too long; narrow the time range or add conditions"},
+};
+
+static const struct ending *ending_of(enum err err)
+{
+    static const struct ending other = {ERR_IO, 500,
+                                        "the store could not be read; the server's log says more"};
+
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (endings[i].err == err) return &endings[i];
+    return &other;
+}
+
+static void send_error(const struct exchange_ticket *ticket, int status, const char *message)
+{
+    struct http1_header headers[] = {{.name = "retry-after", .value = slice_text("1")}};
+    const bool retry = status == 429 || status == 503;
+    struct answer answer;
+    size_t len;
+
+    answer_init(&answer, 64 << 10);
+    answer_error(&answer, status, message);
+    uint8_t *const body = answer_take(&answer, &len);
+    exchange_complete(ticket, status, json_type, headers, retry, body, len);
+}
+
+void question_refuse(const struct exchange_ticket *ticket, enum err err, const char *message)
+{
+    const struct ending *const ending = ending_of(err);
+
+    send_error(ticket, ending->status, message != NULL ? message : ending->message);
+}
+
+/* ---- waiting for a position -----------------------------------------------------------------------------
+ */
+
+static const struct shard *shard_of(const struct query_config *config, uint32_t index)
+{
+    for (size_t i = 0; i < config->shards_count; i++)
+        if (shard_index(config->shards[i]) == index) return config->shards[i];
+    return NULL;
+}
+
+/* Positions come from answers, hence are durable when they are asked for; this loop seldom turns. */
+static enum err wait_after(const struct work *work, struct request *request)
+{
+    const struct timespec pause = {.tv_nsec = 500 * NS_PER_US};
+
+    if (!request->has_after) return OK;
+    const struct shard *const shard = shard_of(work->config, request->after_shard);
+    if (shard == NULL) {
+        snprintf(request->message, sizeof request->message,
+                 "parameter after: there is no shard %u; give the value of a spanmill-position header of "
+                 "this server",
+                 request->after_shard);
+        return ERR_MALFORMED;
+    }
+    while (shard_durable_lsn(shard) < request->after_lsn) {
+        TRY(work_check(work));
+        nanosleep(&pause, NULL);
+    }
+    return OK;
+}
+
+/* ---- answers --------------------------------------------------------------------------------------------
+ */
+
+struct outcome {
+    struct answer answer;
+    bool protobuf, truncated;
+};
+
+static enum err answer_trace(struct work *work, struct outcome *outcome)
+{
+    struct trace trace;
+
+    TRY(trace_collect(work, &work->request->trace_id, &trace));
+    outcome->protobuf = work->request->protobuf;
+    const enum err err = outcome->protobuf ? trace_protobuf(&trace, &outcome->answer)
+                                           : trace_json(work, &trace, &outcome->answer);
+    outcome->truncated = trace.truncated;
+    return err;
+}
+
+static enum err run(struct work *work, struct outcome *outcome)
+{
+    switch (work->request->kind) {
+    case REQUEST_TRACE: return answer_trace(work, outcome);
+    case REQUEST_SEARCH: return search_answer(work, &outcome->answer);
+    case REQUEST_SERVICES: return services_answer(work, &outcome->answer);
+    case REQUEST_OPERATIONS: return operations_answer(work, &outcome->answer);
+    }
+    unreachable("all kinds are listed");
+}
+
+static void send_answer(const struct work *work, struct outcome *outcome)
+{
+    char text[COVERAGE_TEXT_MAX];
+    struct http1_header headers[] = {
+        {.name = "spanmill-coverage", .value = coverage_text(&work->coverage, text)},
+        {.name = "spanmill-truncated", .value = slice_text("true")},
+    };
+    size_t len;
+
+    uint8_t *const body = answer_take(&outcome->answer, &len);
+    exchange_complete(work->ticket, 200, outcome->protobuf ? protobuf_type : json_type, headers,
+                      outcome->truncated ? 2 : 1, body, len);
+}
+
+static void send_failure(const struct work *work, enum err err)
+{
+    const struct request *const request = work->request;
+    const bool damaged = err == ERR_NOT_FOUND && work->coverage.fenced_blocks > 0;
+    const char *message = request->message[0] != '\0' ? request->message : NULL;
+
+    if (damaged)
+        message = "no span of this trace was found, but a damaged block that may hold some was not read";
+    if (ending_of(err)->status == 500) log_error("query", "a query failed", "error=\"%s\"", err_text(err));
+    question_refuse(work->ticket, err, message);
+}
+
+static enum err ask(struct work *work, struct request *request, struct outcome *outcome)
+{
+    TRY(wait_after(work, request));
+    if (!request_resolve(request, io_wall_ns(work->io))) return ERR_MALFORMED;
+    snapshot_acquire(&work->snapshot, work->config);
+    const enum err err = run(work, outcome);
+    snapshot_release(&work->snapshot, work->config);
+    return err;
+}
+
+void question_answer(struct worker *worker, struct job *job)
+{
+    struct query *const query = worker->query;
+    struct work work = {
+        .config = &query->config,
+        .io = worker->io,
+        .otlp_json = worker->otlp_json,
+        .request = &job->request,
+        .ticket = &job->ticket,
+        .stopping = &query->stopping,
+        .deadline_ns = job->submitted_ns + query->config.deadline_ns,
+        .snapshot = worker->snapshot,
+    };
+    struct outcome outcome = {0};
+    const bool waited_too_long = io_now_ns(work.io) > job->submitted_ns + WAIT_MAX_S * NS_PER_S;
+
+    arena_init(&work.arena, query->config.memory_bytes_max);
+    answer_init(&outcome.answer, query->config.answer_bytes_max);
+    enum err err = waited_too_long ? ERR_FULL : work_check(&work);
+    if (err == OK) err = ask(&work, &job->request, &outcome);
+    pool_count(query, err == ERR_CANCELLED ? METRIC_QUERIES_CANCELLED
+                      : err == ERR_FULL    ? METRIC_QUERIES_REFUSED
+                                           : METRIC_QUERIES);
+    if (err == OK)
+        send_answer(&work, &outcome);
+    else
+        send_failure(&work, err);
+    answer_deinit(&outcome.answer);
+    arena_reset(&work.arena);
+}

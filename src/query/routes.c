@@ -1,0 +1,102 @@
+/*
+ * Handlers run on the connection's thread: they take the request apart, refuse what is wrong, and leave all
+ * work to the pool.
+ */
+#include "routes.h"
+
+#include "answer.h"
+#include "base/assert.h"
+#include "pool.h"
+
+#include <strings.h>
+
+static const char json_type[] = "application/json";
+static const char traces_path[] = "/query/v1/traces/";
+
+static void refuse(struct exchange *exchange, int status, const char *message)
+{
+    const struct http1_header retry = {.name = "retry-after", .value = slice_text("1")};
+    struct answer answer;
+
+    answer_init(&answer, 16 << 10);
+    answer_error(&answer, status, message);
+    exchange_answer(exchange, status, json_type, &retry, status == 429 || status == 503,
+                    slice_of(answer.bytes, answer.len));
+    answer_deinit(&answer);
+}
+
+static bool text_contains(struct slice text, const char *word)
+{
+    const size_t len = strlen(word);
+
+    for (size_t i = 0; i + len <= text.len; i++)
+        if (strncasecmp((const char *)text.ptr + i, word, len) == 0) return true;
+    return false;
+}
+
+static void submit(struct query *query, struct exchange *exchange, enum request_kind kind, struct slice rest)
+{
+    const struct http1_request *const http = exchange_request(exchange);
+
+    if (atomic_load(&query->stopping)) {
+        refuse(exchange, 503, "the server is shutting down; try again");
+        return;
+    }
+    struct job *const job = pool_take(query);
+    if (job == NULL) {
+        pool_count(query, METRIC_QUERIES_REFUSED);
+        refuse(exchange, 429, "too many queries are waiting; try again");
+        return;
+    }
+    if (!request_parse(&job->request, kind, rest, http->query)) {
+        refuse(exchange, 400, job->request.message);
+        pool_give_back(query, job);
+        return;
+    }
+    job->request.protobuf = text_contains(http->accept, "application/x-protobuf");
+    job->submitted_ns = exchange_now_ns(exchange);
+    exchange_defer(exchange, &job->ticket);
+    pool_submit(query, job);
+}
+
+static void handle_trace(struct exchange *exchange, void *context)
+{
+    const struct slice path = exchange_request(exchange)->path;
+    const size_t prefix = sizeof traces_path - 1;
+
+    assert(path.len >= prefix);
+    submit(context, exchange, REQUEST_TRACE, slice_of(path.ptr + prefix, path.len - prefix));
+}
+
+static void handle_search(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_SEARCH, (struct slice){0});
+}
+
+static void handle_services(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_SERVICES, (struct slice){0});
+}
+
+static void handle_operations(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_OPERATIONS, (struct slice){0});
+}
+
+void routes_init(struct query *query)
+{
+    static const struct route table[] = {
+        {.path = traces_path, .prefix = true, .handle = handle_trace},
+        {.path = "/query/v1/traces", .handle = handle_search},
+        {.path = "/query/v1/services", .handle = handle_services},
+        {.path = "/query/v1/operations", .handle = handle_operations},
+    };
+    static_assert(sizeof table == sizeof query->routes, "the table fits");
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        query->routes[i] = table[i];
+        query->routes[i].role = ROLE_QUERY;
+        query->routes[i].method = HTTP1_GET;
+        query->routes[i].context = query;
+    }
+}
