@@ -35,11 +35,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Until the query room is linked in. */
-#pragma weak query_open
-#pragma weak query_routes
-#pragma weak query_close
-
 enum { EXIT_FAILED = 1, TICK_MS = 10, STOP_TICKS_MAX = 4500 / TICK_MS };
 
 /* ---- signals --------------------------------------------------------------------------------------------
@@ -312,11 +307,6 @@ static bool open_query(struct world *world)
     const struct options *const options = world->options;
     size_t query_routes_count;
 
-    if (query_open == NULL) {
-        world->desk.routes = world->desk.ops_routes;
-        world->desk.routes_count = world->desk.ops_routes_count;
-        return true;
-    }
     for (unsigned i = 0; i < world->shards_count; i++)
         world->query_shards[i] = atomic_load(&world->shards[i].shard);
     const struct query_config config = {
