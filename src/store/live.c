@@ -67,7 +67,7 @@ static enum err append_slots(struct live_block *live, enum attribute_level level
 /* What an attribute that differs from its template's means for the template. */
 struct differences {
     uint32_t count;
-    bool lengths, columns;
+    bool too_long, columns;
 };
 
 /* As append_slots(), of a span whose attributes are as many as its template's. */
@@ -95,17 +95,14 @@ static enum err append_like(struct live_block *live, const struct span_view *vie
         slots[i] = (uint32_t)id;
         differences.count++;
         differences.columns |= live->pairs[id].column != live->pairs[template->slots[i]].column;
-        if (template->len[i] == bytes.len)
-            list_template_patch(template, i, bytes, (uint32_t)id);
-        else
-            differences.lengths = true;
+        differences.too_long |= !list_template_patch(template, i, bytes, (uint32_t)id);
     }
     out->first = live->counts.slots;
     out->count = count;
     out->shape = differences.columns ? shape_of(live, slots, count) : template->shape;
     live->counts.slots += count;
     if (out->shape == NO_ID) return ERR_FULL;
-    if (differences.lengths || differences.columns)
+    if (differences.too_long || differences.columns)
         list_template_set(template, view->attributes, count, slots, out->shape);
     return OK;
 }

@@ -31,12 +31,12 @@ void list_template_set(struct list_template *template, const struct slice *attri
 
     template->count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (attributes[i].len > TEMPLATE_BYTES - used) return;
+        const size_t room = attributes[i].len + TEMPLATE_SLACK;
+        if (room > TEMPLATE_BYTES - used) return;
         template->offset[i] = (uint16_t)used;
-        template->len[i] = (uint16_t)attributes[i].len;
-        template->slots[i] = slots[i];
-        if (attributes[i].len > 0) memcpy(template->bytes + used, attributes[i].ptr, attributes[i].len);
-        used += (uint32_t)attributes[i].len;
+        template->room[i] = (uint16_t)room;
+        used += (uint32_t)room;
+        list_template_patch(template, i, attributes[i], slots[i]);
     }
     template->shape = shape;
     template->count = count;

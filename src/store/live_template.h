@@ -11,17 +11,18 @@
 enum {
     TEMPLATES = 2048,
     TEMPLATE_ITEMS = 40,
-    TEMPLATE_BYTES = 1408,
+    TEMPLATE_BYTES = 2560,
+    TEMPLATE_SLACK = 24, /* an item may grow by that much before the template is laid out anew */
     EVENT_TEMPLATES = 512,
     EVENT_TEMPLATE_ITEMS = 16,
     EVENT_TEMPLATE_BYTES = 400,
 };
 
-/* A list of attributes: bytes of item i at offset[i], len[i] long; its pair. */
+/* A list of attributes: bytes of item i at offset[i], len[i] long, in room for room[i]; its pair. */
 struct list_template {
     uint32_t count; /* 0: unused */
     uint32_t shape;
-    uint16_t offset[TEMPLATE_ITEMS], len[TEMPLATE_ITEMS];
+    uint16_t offset[TEMPLATE_ITEMS], len[TEMPLATE_ITEMS], room[TEMPLATE_ITEMS];
     uint32_t slots[TEMPLATE_ITEMS];
     uint8_t bytes[TEMPLATE_BYTES];
 };
@@ -46,12 +47,15 @@ struct list_template *live_list_template(struct live_block *live, const struct s
 /* Makes it the copy of these attributes. */
 void list_template_set(struct list_template *template, const struct slice *attributes, uint32_t count,
                        const uint32_t *slots, uint32_t shape);
-/* Item i has changed; its length is the same. */
-static inline void list_template_patch(struct list_template *template, uint32_t i, struct slice bytes,
+/* Item i has changed; false: there is no room for its new length. */
+static inline bool list_template_patch(struct list_template *template, uint32_t i, struct slice bytes,
                                        uint32_t slot)
 {
+    if (bytes.len > template->room[i]) return false;
     memcpy(template->bytes + template->offset[i], bytes.ptr, bytes.len);
+    template->len[i] = (uint16_t)bytes.len;
     template->slots[i] = slot;
+    return true;
 }
 
 /* Where the template of an event with these bytes behind its time would be; NULL when it is too long. */
