@@ -184,6 +184,24 @@ static enum err decode_span_field(struct wire_reader *reader, struct span_view *
 #define TAG(number, type) ((number) << 3 | (type))
 
 /*
+ * The usual case, a run of attributes of less than 128 bytes each: returns where the run ends, `at` itself when the
+ * first is something else.
+ */
+static inline const uint8_t *short_attributes(const uint8_t *at, const uint8_t *end, struct slice *list,
+                                              uint32_t *count)
+{
+    uint32_t used = *count;
+
+    while (end - at >= 2 && at[0] == TAG(9, WIRE_BYTES) && at[1] < 0x80 && end - at - 2 >= at[1] &&
+           used < OTLP_ATTRIBUTES_MAX) {
+        list[used++] = slice_of(at + 2, at[1]);
+        at += 2 + at[1];
+    }
+    *count = used;
+    return at;
+}
+
+/*
  * The frequent fields are told by their whole tag byte, number and wire type in one jump; whatever fails here
  * is looked at again by decode_span_field(), which knows what to say about it.
  */
@@ -202,6 +220,10 @@ static enum err decode_span(struct otlp_decoder *decoder, struct slice message, 
         bool good = false;
         switch (*at) {
         case TAG(9, WIRE_BYTES):
+            reader.at = short_attributes(at, end, decoder->attributes, &out->attributes_count);
+            good = reader.at > at;
+            if (good) break;
+            reader.at = at + 1;
             good = wire_bytes(&reader, &bytes);
             if (__builtin_expect(good, 1))
                 keep(decoder->attributes, &out->attributes_count, OTLP_ATTRIBUTES_MAX, bytes, &cut_attributes,
