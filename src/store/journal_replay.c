@@ -370,8 +370,7 @@ static bool follows(const struct walk *walk, const struct found *found)
 
     if (SEEDED_BUG(ACCEPT_ANY_FRAME)) return true;
     if (!walk->chained) return frame->generation >= walk->generation;
-    if (frame->prev_crc != walk->chain && !SEEDED_BUG(NO_CHAIN)) return false;
-    if (SEEDED_BUG(ACCEPT_OLD_GENERATION)) return true;
+    if (frame->prev_crc != walk->chain) return false;
     return frame->type == JOURNAL_GENERATION ? frame->generation > walk->generation
                                              : frame->generation == walk->generation;
 }

@@ -17,7 +17,7 @@
  *   5  answers come in the order of the requests, with rising positions
  *
  * When a workload is used up the next seed's begins, until N images have been tried. The sector size is 512
- * or 4096 bytes in turn; in one workload of four some writes, syncs and calls on names fail as it runs. The
+ * or 4096 bytes in turn; in two workloads of four some writes, syncs and calls on names fail as they run. The
  * last line is  images=N lost=0 doubled=0 wrong=0 seed=S  with exit code 1 when one of the three is not 0.
  * A failure is printed with the seed, event and image that reproduce it; --first stops there.
  *
@@ -44,7 +44,7 @@ enum {
     REQUESTS = 40,
     REQUESTS_LATER = 6, /* in a second life */
     RANDOM_PER_EVENT = 4,
-    IMAGES_PER_WORKLOAD = 5000,
+    IMAGES_PER_WORKLOAD = 2500,
     FIRST_ID_LATER = 100, /* ids of second lives, by depth */
 };
 
@@ -189,10 +189,10 @@ static void land(struct life *life)
 
 static void fail_soon(struct life *life, uint32_t draw)
 {
-    static const enum sim_fault kinds[] = {SIM_FAULT_WRITE, SIM_FAULT_SYNC, SIM_FAULT_NAME};
+    static const enum sim_fault kinds[] = {SIM_FAULT_WRITE, SIM_FAULT_SYNC, SIM_FAULT_NAME, SIM_FAULT_SYNC};
 
-    sim_fail(life->world.config.sim, kinds[draw % 3], 1 + draw / 3 % 4,
-             draw / 12 % 2 == 0 ? ERR_IO : ERR_NO_SPACE, false);
+    sim_fail(life->world.config.sim, kinds[draw % 4], 1 + draw / 4 % 4,
+             draw / 16 % 2 == 0 ? ERR_IO : ERR_NO_SPACE, false);
 }
 
 static void take(struct life *life, const struct step *step)
@@ -204,6 +204,7 @@ static void take(struct life *life, const struct step *step)
     case STEP_GZIP:
     case STEP_MALFORMED:
     case STEP_EMPTY: send(life, step); return;
+    case STEP_FLUSH: shard_flush(world->shard); return;
     case STEP_TURN: shard_turn(world->shard, NS_PER_MS); return;
     case STEP_SEAL_TURN: sealer_step(world->sealer); return;
     case STEP_CLOSE: shard_close_live(world->shard); return;
@@ -295,7 +296,7 @@ static struct ambush ambush_of(struct life *life, unsigned must, uint64_t within
 static void second_life(struct life *life, struct sim *sim, uint64_t random)
 {
     struct workload workload;
-    struct ambush ambush = ambush_of(life, 0, 60, random);
+    struct ambush ambush = ambush_of(life, 0, random / 2 % 2 == 0 ? 4 : 60, random / 4);
     campaign.second_lives++;
 
     workload_make(&workload, random,
@@ -330,7 +331,7 @@ static void try_image(struct sim *image, const struct model *model, unsigned mus
                       uint64_t random)
 {
     struct life *life = lives[depth];
-    struct ambush ambush = ambush_of(life, must, 24, hash_mix(random, 7));
+    struct ambush ambush = ambush_of(life, must, 48, hash_mix(random, 7));
     unsigned prefix = 0;
 
     if (depth < DEPTH_MAX && random % 8 == 0) sim_watch(image, spring, &ambush);
@@ -406,12 +407,12 @@ static uint64_t run_workload(uint64_t seed)
     campaign.main_life = life;
     life->serving = false;
     life->model = nothing;
-    const bool faults = seed % 4 == 3;
+    const bool faults = seed % 4 >= 2;
     workload_make(&workload, seed,
                   &(struct workload_shape){.first_id = 1,
                                            .requests = (unsigned)campaign.requests,
                                            .close_every = 12,
-                                           .faults = faults ? 6 : 0});
+                                           .faults = faults ? 10 : 0});
     sim_watch(sim, before_event, life);
     if (begin(life, sim, &nothing, 0) != OK) {
         count_verdict(LOST, "no start on an empty disk", 0);

@@ -19,6 +19,7 @@ enum step_kind {
     STEP_GZIP,      /* the same, compressed */
     STEP_MALFORMED, /* its body, cut short */
     STEP_EMPTY,     /* a body without spans */
+    STEP_FLUSH,     /* what the journal has gathered is submitted: with the next, two writes are under way */
     STEP_TURN,      /* one turn of the shard */
     STEP_SEAL_TURN, /* one job of the sealer pool */
     STEP_CLOSE,     /* the open live block is closed, to be sealed */
@@ -79,6 +80,15 @@ static inline void workload__add_request(struct workload *workload, uint32_t id,
         workload__add(workload, STEP_SEND, first_id + (uint32_t)workload_draw(workload, id - first_id));
 }
 
+/* A block is sealed while something is about to fail, and again when the time for that has come. */
+static inline void workload__add_failing_seal(struct workload *workload)
+{
+    static const enum step_kind steps[] = {STEP_LAND, STEP_CLOSE, STEP_TURN,      STEP_FAULT, STEP_SEAL_TURN,
+                                           STEP_TURN, STEP_IDLE,  STEP_SEAL_TURN, STEP_TURN,  STEP_SEAL_TURN};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        workload__add(workload, steps[i], (uint32_t)workload_draw(workload, 1000));
+}
+
 struct workload_shape {
     uint32_t first_id;
     unsigned requests;
@@ -92,8 +102,10 @@ static inline void workload_make(struct workload *workload, uint64_t seed, const
     for (uint32_t id = shape->first_id; id < shape->first_id + shape->requests; id++) {
         if (workload_draw(workload, 100) < shape->faults) {
             workload__add(workload, STEP_FAULT, (uint32_t)workload_draw(workload, 1000));
+            if (workload_draw(workload, 2) == 0) workload__add_failing_seal(workload);
         }
         workload__add_request(workload, id, shape->first_id);
+        if (workload_draw(workload, 2) == 0) workload__add(workload, STEP_FLUSH, 0);
         for (uint64_t turns = workload_draw(workload, 4); turns > 0; turns--)
             workload__add(workload, STEP_TURN, 0);
         if (workload_draw(workload, 3) == 0) workload__add(workload, STEP_SEAL_TURN, 0);
