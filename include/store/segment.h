@@ -69,8 +69,7 @@ enum err segment_append(struct catalog *catalog, struct io *io, uint16_t shard,
  * its blocks stay readable, and the next start writes the footer. */
 enum err segment_seal(struct catalog *catalog, struct io *io, uint16_t shard);
 
-/* ---- reading --------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------- */
 
 /* One immutable version of the list of segments; any thread. Oldest first. */
 struct catalog_view;

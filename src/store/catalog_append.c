@@ -18,14 +18,9 @@
 #include "base/seeded_bug.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { NAME_TRIES = 1000 };
-
-/* ---- the open segment -----------------------------------------------------------------------------------
- */
+/* ---- the open segment -------------------------------------------------------------------------------- */
 
 /* The catalog lets the file go; published blocks keep it open for readers. */
 static void leave(struct catalog *catalog, struct segment_open *open)
@@ -38,65 +33,32 @@ static void leave(struct catalog *catalog, struct segment_open *open)
 
 static void abandon(struct catalog *catalog, struct io *io, struct segment_open *open, enum err err)
 {
-    char name[SEGMENT_NAME_BYTES];
-    const bool empty = open->blocks == 0;
-
-    memcpy(name, open->file->name, sizeof name);
     log_error("store", "segment cannot be written, it is not written to any more",
-              "file=%s blocks=%" PRIu32 " err=\"%s\"", name, open->blocks, err_text(err));
+              "file=%s blocks=%" PRIu32 " err=\"%s\"", open->file->name, open->blocks, err_text(err));
+    if (open->blocks == 0) {
+        segment_file_discard(catalog, io, open->file);
+        *open = (struct segment_open){.open = false};
+        return;
+    }
     leave(catalog, open);
     catalog_close_files(catalog, io);
-    if (empty && io_unlink(io, catalog->dir, name) != OK)
-        log_warn("store", "could not remove an empty segment", "file=%s", name);
-}
-
-static enum err make_file(struct catalog *catalog, struct io *io, struct catalog_shard *shard,
-                          uint16_t number, struct segment_file **out)
-{
-    enum err err = ERR_EXISTS;
-
-    for (unsigned i = 0; i < NAME_TRIES && err == ERR_EXISTS; i++) {
-        char name[SEGMENT_NAME_BYTES];
-        snprintf(name, sizeof name, "%04u-%012" PRIu64 ".seg", number, shard->next_segment++);
-        err = segment_file_open(io, catalog->dir, name, IO_CREATE | IO_WRITABLE | IO_DIRECT, out);
-    }
-    return err;
-}
-
-static enum err write_header(struct io *io, const struct segment_open *open)
-{
-    struct segment_header *const header = aligned_alloc(IO_ALIGN, sizeof *header);
-
-    if (header == NULL) return ERR_NO_MEMORY;
-    segment_header_make(header, &open->identity);
-    const enum err err = segment_file_write(open->file, io, 0, (const uint8_t *)header, sizeof *header);
-    free(header);
-    return err;
 }
 
 static enum err begin(struct catalog *catalog, struct io *io, uint16_t number,
                       const struct block_summary *first)
 {
-    struct catalog_shard *const shard = &catalog->shards[number];
-    struct segment_open *const open = &shard->open;
+    struct segment_open *const open = &catalog->shards[number].open;
+    struct segment_identity identity = {
+        .shard = number, .block_seq = first->seq, .lsn_first = first->lsn_first};
     struct segment_file *file;
 
-    TRY(make_file(catalog, io, shard, number, &file));
-    *open = (struct segment_open){
-        .open = true,
-        .file = file,
-        .identity = {.instance = catalog->config.instance,
-                     .seq = shard->next_segment - 1,
-                     .created_ns = io_wall_ns(io),
-                     .block_seq = first->seq,
-                     .lsn_first = first->lsn_first,
-                     .shard = number},
-        .offset = SEGMENT_ALIGN,
-        .arrival_min_ns = first->arrival_min_ns,
-    };
-    const enum err err = write_header(io, open);
-    if (err != OK) abandon(catalog, io, open, err);
-    return err;
+    TRY(segment_file_create(catalog, io, &identity, &file));
+    *open = (struct segment_open){.open = true,
+                                  .file = file,
+                                  .identity = identity,
+                                  .offset = SEGMENT_ALIGN,
+                                  .arrival_min_ns = first->arrival_min_ns};
+    return OK;
 }
 
 static bool is_complete(const struct catalog *catalog, const struct segment_open *open,
@@ -110,8 +72,7 @@ static bool is_complete(const struct catalog *catalog, const struct segment_open
             next->arrival_max_ns - open->arrival_min_ns > config->window_ns);
 }
 
-/* ---- one block ------------------------------------------------------------------------------------------
- */
+/* ---- one block --------------------------------------------------------------------------------------- */
 
 static struct block_filters *filters_of(const struct block_encoded *block)
 {
@@ -210,8 +171,7 @@ enum err segment_append(struct catalog *catalog, struct io *io, uint16_t shard,
     return err;
 }
 
-/* ---- closing --------------------------------------------------------------------------------------------
- */
+/* ---- closing ----------------------------------------------------------------------------------------- */
 
 static struct segment *hold(struct catalog *catalog, const struct segment_identity *identity)
 {

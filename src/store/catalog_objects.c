@@ -10,8 +10,7 @@
 
 #include <stdlib.h>
 
-/* ---- segments -------------------------------------------------------------------------------------------
- */
+/* ---- segments ---------------------------------------------------------------------------------------- */
 
 struct segment *segment_make(const struct segment_identity *identity, struct segment_file *file,
                              uint32_t blocks, bool closed)
@@ -101,8 +100,7 @@ void catalog_close_files(struct catalog *catalog, struct io *io)
     }
 }
 
-/* ---- filters of a block ---------------------------------------------------------------------------------
- */
+/* ---- filters of a block ------------------------------------------------------------------------------ */
 
 static uint32_t cells_of(uint64_t keys, unsigned bits)
 {
@@ -136,8 +134,7 @@ void block_filters_drop(struct block_filters *filters)
     free(filters);
 }
 
-/* ---- versions -------------------------------------------------------------------------------------------
- */
+/* ---- versions ---------------------------------------------------------------------------------------- */
 
 struct catalog_view *catalog_view_make(struct catalog *catalog, struct segment *const *segments,
                                        uint32_t count)

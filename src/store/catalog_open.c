@@ -23,8 +23,7 @@
 
 enum { PROGRESS_NS = 1000000000 };
 
-/* ---- the names ------------------------------------------------------------------------------------------
- */
+/* ---- the names --------------------------------------------------------------------------------------- */
 
 struct name_list {
     char (*names)[SEGMENT_NAME_BYTES];
@@ -78,8 +77,7 @@ static void note_numbers_of_name(struct catalog *catalog, const char *name)
     if (sscanf(name, "%4u-%" SCNu64 ".seg", &shard, &seq) == 2) note_segment_number(catalog, shard, seq);
 }
 
-/* ---- all files ------------------------------------------------------------------------------------------
- */
+/* ---- all files --------------------------------------------------------------------------------------- */
 
 struct gathering {
     struct catalog *catalog;
@@ -89,20 +87,25 @@ struct gathering {
     uint32_t count;
 };
 
+static void take(struct gathering *gathering, struct segment *segment)
+{
+    if (segment == NULL) return;
+    note_segment_number(gathering->catalog, segment->identity.shard, segment->identity.seq);
+    gathering->segments[gathering->count++] = segment;
+}
+
 static enum err gather_file(struct gathering *gathering, const char *name)
 {
     struct catalog_report *const report = gathering->report;
     struct segment_found found;
 
-    note_numbers_of_name(gathering->catalog, name);
     TRY(segment_recover(gathering->catalog, gathering->io, name, &found));
     report->rebuilt += found.rebuilt;
     report->cut_bytes += found.cut_bytes;
     report->fenced += found.fenced;
     report->ignored += found.ignored;
-    if (found.segment == NULL) return OK;
-    note_segment_number(gathering->catalog, found.segment->identity.shard, found.segment->identity.seq);
-    gathering->segments[gathering->count++] = found.segment;
+    take(gathering, found.segment);
+    take(gathering, found.moved);
     return OK;
 }
 
@@ -110,6 +113,8 @@ static enum err gather_files(struct gathering *gathering, const struct name_list
 {
     uint64_t told_ns = io_now_ns(gathering->io);
 
+    for (uint32_t i = 0; i < list->count; i++) /* all names first: recovery makes new ones */
+        note_numbers_of_name(gathering->catalog, list->names[i]);
     for (uint32_t i = 0; i < list->count; i++) {
         TRY(gather_file(gathering, list->names[i]));
         if (io_now_ns(gathering->io) - told_ns < PROGRESS_NS) continue;
@@ -119,8 +124,7 @@ static enum err gather_files(struct gathering *gathering, const struct name_list
     return OK;
 }
 
-/* ---- putting in order -----------------------------------------------------------------------------------
- */
+/* ---- putting in order -------------------------------------------------------------------------------- */
 
 static int compare_u64(uint64_t a, uint64_t b)
 {
@@ -288,8 +292,7 @@ static void count_all(const struct gathering *gathering)
              report->cut_bytes, report->duplicates, report->gaps, report->ignored);
 }
 
-/* ---- open and close -------------------------------------------------------------------------------------
- */
+/* ---- open and close ---------------------------------------------------------------------------------- */
 
 static enum err gather(struct gathering *gathering, struct name_list *list)
 {
@@ -299,7 +302,8 @@ static enum err gather(struct gathering *gathering, struct name_list *list)
     TRY(io_dir_list(gathering->io, catalog->dir, note_name, list));
     TRY(list->err);
     gathering->report->ignored = list->ignored;
-    gathering->segments = calloc((size_t)list->count + 1, sizeof(struct segment *));
+    gathering->segments = calloc((size_t)list->count * 2 + 1 /* each may give two */,
+                                 sizeof(struct segment *));
     if (gathering->segments == NULL) return ERR_NO_MEMORY;
     TRY(gather_files(gathering, list));
     TRY(put_in_order(gathering));

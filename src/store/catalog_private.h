@@ -99,8 +99,7 @@ struct catalog {
     uint64_t fenced;
 };
 
-/* ---- objects (catalog_objects.c); the makers return NULL when there is no memory -------------------------
- */
+/* ---- objects (catalog_objects.c); the makers return NULL when there is no memory --------------------- */
 
 struct segment *segment_make(const struct segment_identity *identity, struct segment_file *file,
                              uint32_t blocks, bool closed);
@@ -127,12 +126,19 @@ struct segment *catalog_find_segment(struct catalog *catalog, const struct segme
 /* Closes handles that nothing refers to any more. */
 void catalog_close_files(struct catalog *catalog, struct io *io);
 
-/* ---- files (segment_file.c) -----------------------------------------------------------------------------
- */
+/* ---- files (segment_file.c) -------------------------------------------------------------------------- */
 
 /* flags of io_file_open(); IO_DIRECT decides how it is read. */
 enum err segment_file_open(struct io *io, struct io_dir *dir, const char *name, unsigned flags,
                            struct segment_file **out);
+/*
+ * A new file of the shard in identity, with its header written (not synced). Fills in the rest of identity but block_seq
+ * and lsn_first. On failure nothing is left behind, if that can be done.
+ */
+enum err segment_file_create(struct catalog *catalog, struct io *io, struct segment_identity *identity,
+                             struct segment_file **out);
+/* Drops the reference and removes the file: it holds nothing. */
+void segment_file_discard(struct catalog *catalog, struct io *io, struct segment_file *file);
 /* Exactly len bytes, of any alignment. ERR_CORRUPT: the file ends before. */
 enum err segment_file_read(const struct segment_file *file, struct io *io, uint64_t offset, void *buf,
                            size_t len);
@@ -140,8 +146,7 @@ enum err segment_file_read(const struct segment_file *file, struct io *io, uint6
 enum err segment_file_write(const struct segment_file *file, struct io *io, uint64_t offset,
                             const uint8_t *bytes, size_t len);
 
-/* ---- closing (segment_footer.c) --------------------------------------------------------------------------
- */
+/* ---- closing (segment_footer.c) ---------------------------------------------------------------------- */
 
 /*
  * Writes directory, rows and trailer at offset, cuts the file behind them and syncs it. The segment is not
@@ -159,8 +164,7 @@ enum err segment_rows_load(struct io *io, const struct segment_file *file, struc
 enum err segment_finish(struct catalog *catalog, struct io *io, const struct segment *segment,
                         uint64_t offset, struct segment **out);
 
-/* ---- recovery (segment_load.c, segment_walk.c, segment_recover.c) -----------------------------------------
- */
+/* ---- recovery (segment_load.c, segment_walk.c, segment_recover.c) ------------------------------------ */
 
 /* Reads directory and trace rows of a closed segment. ERR_CORRUPT: not closed, or damaged; *directory_offset
  * is then where its blocks end, if a sound trailer says so, else 0. */
@@ -184,8 +188,16 @@ struct segment_walk {
 };
 enum err segment_walk(struct segment_walk *walk);
 
+/*
+ * Writes the last block of a segment that is not closed (and not shared yet) to a new file, durably, and takes it out
+ * of `from`. On failure `from` is as it was.
+ */
+enum err segment_move_last(struct catalog *catalog, struct io *io, struct segment *from,
+                           struct segment **moved);
+
 struct segment_found {
     struct segment *segment; /* NULL: the file holds nothing of ours */
+    struct segment *moved;   /* its last block, in a file of its own now; or NULL */
     uint64_t cut_bytes;
     uint64_t fenced;
     bool rebuilt;

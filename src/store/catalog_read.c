@@ -12,8 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ---- versions -------------------------------------------------------------------------------------------
- */
+/* ---- versions ---------------------------------------------------------------------------------------- */
 
 const struct catalog_view *catalog_acquire(struct catalog *catalog)
 {
@@ -90,8 +89,7 @@ bool catalog_has(const struct catalog_view *view, uint16_t shard, uint64_t seq)
     return false;
 }
 
-/* ---- filters --------------------------------------------------------------------------------------------
- */
+/* ---- filters ----------------------------------------------------------------------------------------- */
 
 /* The row's cells, in memory or read into buf; NULL: unknown. */
 static const uint8_t *row_of(const struct segment *segment, struct io *io, enum filter_kind kind,
@@ -163,8 +161,7 @@ bool catalog_may_have_token(const struct catalog_view *view, struct io *io, uint
     return may_have(view, io, block, FILTER_TOKEN, hash);
 }
 
-/* ---- blocks ---------------------------------------------------------------------------------------------
- */
+/* ---- blocks ------------------------------------------------------------------------------------------ */
 
 enum err catalog_read(const struct catalog_view *view, struct io *io, uint32_t block, uint64_t offset,
                       void *buf, size_t len)
@@ -211,8 +208,7 @@ enum err catalog_open_block(const struct catalog_view *view, struct io *io, uint
     return OK;
 }
 
-/* ---- fencing --------------------------------------------------------------------------------------------
- */
+/* ---- fencing ----------------------------------------------------------------------------------------- */
 
 static struct segment *find_block(const struct catalog_view *view, uint16_t shard, uint64_t seq,
                                   uint32_t *place)

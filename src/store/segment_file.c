@@ -6,8 +6,14 @@
  */
 #include "catalog_private.h"
 
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { NAME_TRIES = 1000 };
 
 enum err segment_file_open(struct io *io, struct io_dir *dir, const char *name, unsigned flags,
                            struct segment_file **out)
@@ -88,5 +94,66 @@ enum err segment_file_write(const struct segment_file *file, struct io *io, uint
         offset += part;
         len -= part;
     }
+    return OK;
+}
+
+/* ---- a new file -------------------------------------------------------------------------------------- */
+
+/* Names in use are stepped over. */
+static enum err make_file(struct catalog *catalog, struct io *io, struct segment_identity *identity,
+                          struct segment_file **out)
+{
+    struct catalog_shard *const shard = &catalog->shards[identity->shard];
+    enum err err = ERR_EXISTS;
+
+    for (unsigned i = 0; i < NAME_TRIES && err == ERR_EXISTS; i++) {
+        char name[SEGMENT_NAME_BYTES];
+        identity->seq = shard->next_segment++;
+        snprintf(name, sizeof name, "%04u-%012" PRIu64 ".seg", identity->shard, identity->seq);
+        err = segment_file_open(io, catalog->dir, name, IO_CREATE | IO_WRITABLE | IO_DIRECT, out);
+    }
+    return err;
+}
+
+static enum err write_header(struct io *io, const struct segment_file *file,
+                             const struct segment_identity *identity)
+{
+    struct segment_header *const header = aligned_alloc(IO_ALIGN, sizeof *header);
+
+    if (header == NULL) return ERR_NO_MEMORY;
+    segment_header_make(header, identity);
+    const enum err err = segment_file_write(file, io, 0, (const uint8_t *)header, sizeof *header);
+    free(header);
+    return err;
+}
+
+void segment_file_discard(struct catalog *catalog, struct io *io, struct segment_file *file)
+{
+    char name[SEGMENT_NAME_BYTES];
+
+    memcpy(name, file->name, sizeof name);
+    pthread_mutex_lock(&catalog->mutex);
+    segment_file_drop(catalog, file);
+    pthread_mutex_unlock(&catalog->mutex);
+    catalog_close_files(catalog, io);
+    if (io_unlink(io, catalog->dir, name) != OK)
+        log_warn("store", "could not remove an empty segment", "file=%s", name);
+}
+
+enum err segment_file_create(struct catalog *catalog, struct io *io, struct segment_identity *identity,
+                             struct segment_file **out)
+{
+    struct segment_file *file;
+
+    assert(identity->shard < CATALOG_SHARDS_MAX);
+    identity->instance = catalog->config.instance;
+    identity->created_ns = io_wall_ns(io);
+    TRY(make_file(catalog, io, identity, &file));
+    const enum err err = write_header(io, file, identity);
+    if (err != OK) {
+        segment_file_discard(catalog, io, file);
+        return err;
+    }
+    *out = file;
     return OK;
 }

@@ -20,8 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- staging: bytes to aligned writes; the first error sticks --------------------------------------------
- */
+/* ---- staging: bytes to aligned writes; the first error sticks ---------------------------------------- */
 
 struct staging {
     struct io *io;
@@ -65,8 +64,7 @@ static void staging_pad(struct staging *staging, size_t before)
     if (at != 0) staging_put(staging, zeros, SEGMENT_ALIGN - at);
 }
 
-/* ---- rows -----------------------------------------------------------------------------------------------
- */
+/* ---- rows -------------------------------------------------------------------------------------------- */
 
 static uint32_t cells_for_all(const struct segment *segment, enum filter_kind kind, unsigned bits_keep)
 {
@@ -129,8 +127,7 @@ static struct segment_rows *rows_make(const struct segment *segment, uint64_t ro
     return rows;
 }
 
-/* ---- directory and trailer ------------------------------------------------------------------------------
- */
+/* ---- directory and trailer --------------------------------------------------------------------------- */
 
 static size_t directory_bytes(const struct segment *segment)
 {
@@ -228,8 +225,7 @@ enum err segment_footer_write(struct io *io, const struct segment *segment, uint
     return OK;
 }
 
-/* ---- reading rows back ----------------------------------------------------------------------------------
- */
+/* ---- reading rows back ------------------------------------------------------------------------------- */
 
 static enum err rows_check(const uint8_t *stored, uint32_t rows_first, uint32_t rows_count,
                            enum filter_kind kind, size_t len, uint8_t *out)
@@ -271,8 +267,7 @@ enum err segment_rows_load(struct io *io, const struct segment_file *file, struc
     return OK;
 }
 
-/* ---- closing --------------------------------------------------------------------------------------------
- */
+/* ---- closing ----------------------------------------------------------------------------------------- */
 
 static struct segment *closed_of(const struct segment *segment, struct segment_file *file,
                                  struct segment_rows *rows)

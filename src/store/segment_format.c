@@ -17,8 +17,7 @@ uint64_t segment_file_id(const struct segment_identity *identity)
     return hash64(words, sizeof words);
 }
 
-/* ---- header ---------------------------------------------------------------------------------------------
- */
+/* ---- header ------------------------------------------------------------------------------------------ */
 
 static uint32_t header_crc(const struct segment_header *header)
 {
@@ -62,8 +61,7 @@ enum err segment_header_check(const struct segment_header *header, struct segmen
     return OK;
 }
 
-/* ---- directory ------------------------------------------------------------------------------------------
- */
+/* ---- directory --------------------------------------------------------------------------------------- */
 
 void segment_entry_make(struct segment_entry *entry, const struct catalog_block *block)
 {
@@ -184,8 +182,7 @@ enum err segment_directory_check(const uint8_t *bytes, const struct segment_trai
     return rows_sound(&directory, trailer) ? OK : ERR_CORRUPT;
 }
 
-/* ---- trailer --------------------------------------------------------------------------------------------
- */
+/* ---- trailer ----------------------------------------------------------------------------------------- */
 
 void segment_trailer_make(struct segment_trailer *trailer)
 {

@@ -6,12 +6,12 @@
  * written behind the last good block, over the torn tail no header, no good block       nothing of ours: left
  * alone, reported header, no good block          a first append that never finished: the file goes
  *
- * What was read must be durable before it is believed, or a journal would be released for it: hence a sync
- * first, here and for closed files. Everything here may be repeated after a crash at any point: the blocks
- * that are good are never written, and what is written lies behind them.
+ * What was read must be durable before it is believed, or a journal would be released for it: hence a sync first,
+ * here and for closed files, and the last block of a file that was not closed is moved (segment_move.c says why).
+ * Everything here may be repeated after a crash at any point.
  *
- * Nothing is cut or written when the device failed to read something, or when a sound trailer says that
- * blocks reach further than the walk did. Such a segment is served from memory and stays as it is on disk.
+ * Nothing is cut or written when the device failed to read something, or when a sound trailer says that blocks reach
+ * further than the walk did. Such a segment is served from memory and stays as it is on disk.
  */
 #include "catalog_private.h"
 
@@ -33,8 +33,7 @@ struct recovery {
     bool unreadable;                  /* a device error on the way */
 };
 
-/* ---- opening --------------------------------------------------------------------------------------------
- */
+/* ---- opening ----------------------------------------------------------------------------------------- */
 
 static void let_go(struct recovery *recovery)
 {
@@ -79,8 +78,7 @@ static enum err load(struct recovery *recovery, struct segment **out)
     return err;
 }
 
-/* ---- walking --------------------------------------------------------------------------------------------
- */
+/* ---- walking ----------------------------------------------------------------------------------------- */
 
 static uint64_t seq_of_name(const char *name)
 {
@@ -117,22 +115,52 @@ static enum err walk(struct recovery *recovery, struct segment_walk *out)
     return OK;
 }
 
-/* Footer and trailer go over the torn tail, right behind the last good block. */
-static void closed_or_kept(struct recovery *recovery, const struct segment_walk *walked,
-                           struct segment_found *out)
+/* All of the file has moved: nothing stands before the block that was its last. */
+static void remove_emptied(struct recovery *recovery, struct segment *segment)
+{
+    segment_drop(recovery->catalog, segment);
+    let_go(recovery);
+    if (io_unlink(recovery->io, recovery->catalog->dir, recovery->name) != OK)
+        log_warn("store", "could not remove an emptied segment", "file=%s", recovery->name);
+}
+
+/* Directory, rows and trailer go over the torn tail (and the moved block). */
+static void close_walked(struct recovery *recovery, struct segment *segment, uint64_t end,
+                         struct segment_found *out)
 {
     struct segment *closed;
 
-    const enum err err = segment_finish(recovery->catalog, recovery->io, walked->segment, walked->end,
-                                        &closed);
+    const enum err err = segment_finish(recovery->catalog, recovery->io, segment, end, &closed);
     if (err != OK) { /* the next start tries again; until then it is served as it lies */
         log_warn("store", "segment could not be closed", "file=%s err=\"%s\"", recovery->name, err_text(err));
-        out->segment = walked->segment;
+        out->segment = segment;
         return;
     }
-    segment_drop(recovery->catalog, walked->segment);
+    segment_drop(recovery->catalog, segment);
     out->segment = closed;
+}
+
+static void move_and_close(struct recovery *recovery, const struct segment_walk *walked,
+                           struct segment_found *out)
+{
+    struct segment *const segment = walked->segment;
+    const uint64_t last_offset = segment->blocks[segment->blocks_count - 1].offset;
+
     out->cut_bytes = recovery->file_bytes > walked->end ? recovery->file_bytes - walked->end : 0;
+    if (recovery->directory_offset > 0) { /* it was closed once, after all of its blocks were durable */
+        close_walked(recovery, segment, walked->end, out);
+        return;
+    }
+    const enum err err = segment_move_last(recovery->catalog, recovery->io, segment, &out->moved);
+    if (err != OK) {
+        log_warn("store", "last block of a segment could not be moved", "file=%s err=\"%s\"", recovery->name,
+                 err_text(err));
+        out->segment = segment;
+    } else if (last_offset == SEGMENT_ALIGN) {
+        remove_emptied(recovery, segment);
+    } else {
+        close_walked(recovery, segment, last_offset, out);
+    }
 }
 
 static void nothing_good(struct recovery *recovery, const struct segment_walk *walked, bool keep,
@@ -186,13 +214,12 @@ static enum err rebuild(struct recovery *recovery, struct segment_found *out)
     if (keep) {
         out->segment = walked.segment;
     } else {
-        closed_or_kept(recovery, &walked, out);
+        move_and_close(recovery, &walked, out);
     }
     return OK;
 }
 
-/* ---- the whole file -------------------------------------------------------------------------------------
- */
+/* ---- the whole file ---------------------------------------------------------------------------------- */
 
 static bool foreign(const struct recovery *recovery, const struct segment_identity *identity)
 {
@@ -238,9 +265,10 @@ enum err segment_recover(struct catalog *catalog, struct io *io, const char *nam
     if (err == ERR_DENIED) log_error("store", "no permission to read a segment", "file=%s", name);
     TRY(err); /* links and other non-files are not listed: starting without this file would hide its traces */
     err = recover(&recovery, out);
-    if (err != OK && out->segment != NULL) {
-        segment_drop(catalog, out->segment);
-        out->segment = NULL;
+    if (err != OK) {
+        if (out->segment != NULL) segment_drop(catalog, out->segment);
+        if (out->moved != NULL) segment_drop(catalog, out->moved);
+        out->segment = out->moved = NULL;
     }
     let_go(&recovery);
     if (err == ERR_VERSION) log_error("store", "segment was written by a newer version", "file=%s", name);

@@ -26,8 +26,7 @@ struct examined {
     struct block_filters *filters; /* owned; only of good blocks */
 };
 
-/* ---- one block ------------------------------------------------------------------------------------------
- */
+/* ---- one block --------------------------------------------------------------------------------------- */
 
 struct block_place {
     const struct segment_walk *walk;
@@ -156,8 +155,7 @@ static enum err examine(struct segment_walk *walk, uint64_t offset, struct exami
     return OK;
 }
 
-/* ---- looking on -----------------------------------------------------------------------------------------
- */
+/* ---- looking on -------------------------------------------------------------------------------------- */
 
 static bool plausible_stray(const struct segment_walk *walk, const struct block_summary *summary)
 {
@@ -239,8 +237,7 @@ static enum err look_on(struct segment_walk *walk, uint64_t offset, const struct
     return scan(walk, behind, &out->offset);
 }
 
-/* ---- the walk -------------------------------------------------------------------------------------------
- */
+/* ---- the walk ---------------------------------------------------------------------------------------- */
 
 static void add(struct segment_walk *walk, const struct examined *examined, uint64_t offset, bool stray)
 {

@@ -66,8 +66,7 @@ static void page_make(struct io *io, struct superblock_page *page)
     page->crc = page_crc(page);
 }
 
-/* ---- a new directory ------------------------------------------------------------------------------------
- */
+/* ---- a new directory --------------------------------------------------------------------------------- */
 
 static bool note_file(void *context, const char *name)
 {
@@ -150,8 +149,7 @@ static enum err create(struct io *io, struct io_dir *dir, struct io_file **out)
     return OK;
 }
 
-/* ---- an existing one ------------------------------------------------------------------------------------
- */
+/* ---- an existing one --------------------------------------------------------------------------------- */
 
 /* Puts the sound copy in the place of the damaged one; the sound one is not touched. */
 static enum err repair(struct io *io, struct io_file *file, const struct superblock_page *sound,

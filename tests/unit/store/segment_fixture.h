@@ -20,8 +20,7 @@
 enum { FIXTURE_INSTANCE = 77, FIXTURE_LSN_STEP = 1000 };
 static const uint64_t fixture_arrival_ns = 1700000000000000000ULL;
 
-/* ---- blocks ---------------------------------------------------------------------------------------------
- */
+/* ---- blocks ------------------------------------------------------------------------------------------ */
 
 struct fixture_block {
     struct block_encoded encoded; /* points into what follows */
@@ -134,8 +133,7 @@ static inline void fixture_block_free(struct fixture_block *block)
     free(block->tokens);
 }
 
-/* ---- worlds ---------------------------------------------------------------------------------------------
- */
+/* ---- worlds ------------------------------------------------------------------------------------------ */
 
 struct world {
     struct sim *sim; /* NULL: a real directory */
@@ -191,7 +189,7 @@ static inline void world_close_catalog(struct world *world)
     world->catalog = NULL;
 }
 
-/* ---- removing a real directory -------------------------------------------------------------------------- */
+/* ---- removing a real directory ----------------------------------------------------------------------- */
 
 struct fixture_names {
     char names[256][64];
@@ -248,8 +246,7 @@ static inline enum err world_append(struct world *world, uint16_t shard, uint64_
     return err;
 }
 
-/* ---- judging --------------------------------------------------------------------------------------------
- */
+/* ---- judging ----------------------------------------------------------------------------------------- */
 
 static inline enum err fixture_count_row(void *context, uint32_t row, uint32_t resource, uint32_t scope,
                                          struct slice span)

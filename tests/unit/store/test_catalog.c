@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* ---- versions ------------------------------------------------------------------------------------------- */
+/* ---- versions ---------------------------------------------------------------------------------------- */
 
 static bool view_is_whole(struct world *world, const struct catalog_view *view, uint32_t blocks)
 {
@@ -109,7 +109,7 @@ Test(catalog, reads_any_range_of_an_open_segment)
     fixture_block_free(&block);
 }
 
-/* ---- what should not be there --------------------------------------------------------------------------- */
+/* ---- what should not be there ------------------------------------------------------------------------ */
 
 static void copy_file(struct world *world, const char *from, const char *to)
 {
@@ -198,7 +198,7 @@ Test(catalog, fences_a_block_for_later_queries)
     world_close(&world);
 }
 
-/* ---- failures ------------------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------------- */
 
 static const struct {
     enum sim_fault kind;
@@ -251,6 +251,67 @@ Test(catalog, loses_nothing_when_an_operation_fails_while_appending)
     cr_assert_gt(failures, 100);
 }
 
+/* D2: after a failed sync nothing more is written to that file or synced; its published blocks are served. */
+Test(catalog, goes_on_in_a_new_file_after_a_failed_sync)
+{
+    struct world world = world_sim_new(7);
+
+    cr_assert_eq(world_open_catalog(&world), OK);
+    cr_assert_eq(world_append(&world, 0, 1), OK);
+    sim_fail(world.sim, SIM_FAULT_SYNC, 1, ERR_IO, false);
+    cr_assert_eq(world_append(&world, 0, 2), ERR_IO);
+    cr_assert_eq(catalog_sealed_lsn(world.catalog, 0), 2 * FIXTURE_LSN_STEP);
+    cr_assert_not(world_has(&world, 0, 2));
+    cr_assert_eq(world_append(&world, 0, 2), OK);
+    const struct catalog_view *const view = catalog_acquire(world.catalog);
+    cr_assert_eq(catalog_segments(view), 2);
+    catalog_release(world.catalog, view);
+    world_close_catalog(&world);
+
+    cr_assert_eq(world_open_catalog(&world), OK);
+    cr_assert_eq(world.report.duplicates, 1, "the bytes had reached the first file too");
+    cr_assert_eq(world_count_blocks(&world), 2);
+    world_close(&world);
+}
+
+/* D6: a full disk is met before anything is written; the file is as it was. */
+Test(catalog, goes_on_in_the_same_file_after_a_full_disk)
+{
+    struct world world = world_sim_new(8);
+
+    cr_assert_eq(world_open_catalog(&world), OK);
+    cr_assert_eq(world_append(&world, 0, 1), OK);
+    sim_fail(world.sim, SIM_FAULT_NAME, 1, ERR_NO_SPACE, false); /* io_file_allocate() */
+    cr_assert_eq(world_append(&world, 0, 2), ERR_NO_SPACE);
+    cr_assert_eq(world_append(&world, 0, 2), OK);
+    const struct catalog_view *const view = catalog_acquire(world.catalog);
+    cr_assert_eq(catalog_segments(view), 1);
+    catalog_release(world.catalog, view);
+    cr_assert_eq(world_count_blocks(&world), 2);
+    world_close(&world);
+}
+
+/* A process that is killed leaves writes in flight; what the next one believes must survive a power cut after it. */
+Test(catalog, believes_only_what_is_durable)
+{
+    struct world world = world_sim_new(9);
+
+    cr_assert_eq(world_open_catalog(&world), OK);
+    cr_assert_eq(world_append(&world, 0, 1), OK);
+    sim_fail(world.sim, SIM_FAULT_SYNC, 1, ERR_IO, false);
+    cr_assert_eq(world_append(&world, 0, 2), ERR_IO);
+    world_close_catalog(&world);
+    cr_assert_eq(world_open_catalog(&world), OK);
+    const int believed = world_count_blocks(&world);
+    for (uint64_t image = 0; image < sim_images(world.sim); image++) {
+        struct world after = world_sim(sim_crash(world.sim, image, image + 1));
+        cr_assert_eq(world_open_catalog(&after), OK);
+        cr_assert_eq(world_count_blocks(&after), believed);
+        world_close(&after);
+    }
+    world_close(&world);
+}
+
 /* A start that fails changes nothing that a later one needs; one that succeeds has everything. */
 Test(catalog, loses_nothing_when_an_operation_fails_while_starting)
 {
@@ -279,7 +340,7 @@ Test(catalog, loses_nothing_when_an_operation_fails_while_starting)
     cr_assert_gt(failed_starts, 5);
 }
 
-/* ---- crashes -------------------------------------------------------------------------------------------- */
+/* ---- crashes ----------------------------------------------------------------------------------------- */
 
 struct history {
     uint64_t acked; /* blocks 1 .. acked were acknowledged */
@@ -370,7 +431,7 @@ Test(catalog, survives_crashes_inside_recovery)
     crash_everywhere(12, 4, 37, 300);
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------- */
 
 enum { THREADS_BLOCKS = 40 };
 

@@ -1,0 +1,89 @@
+/*
+ * Moves the last block of a file that was not closed into a file of its own, which is closed at once.
+ *
+ * Why: a block whose sync failed is not acknowledged, and its bytes are abandoned with the file. But they may well be
+ * readable, today from memory, after a power cut no more; and a sync that failed once can succeed later without having
+ * written them. A start that finds such a block cannot know. Every block before it was synced well, or nothing would
+ * have been written behind it. So exactly the last one is written anew, before anything is believed because of it.
+ *
+ *   new file: header, block, sync, directory sync, footer, sync     the old file still has the block
+ *   old file: closed without it, over it; or removed if it was the only one
+ *
+ * A crash in between leaves the block in both files; it has one id and is used once (catalog_open.c).
+ */
+#include "catalog_private.h"
+
+#include <stdlib.h>
+
+static enum err copy_bytes(struct io *io, const struct segment_file *from, uint64_t offset,
+                           const struct segment_file *to, uint64_t bytes)
+{
+    uint8_t *const piece = aligned_alloc(IO_ALIGN, SEGMENT_PIECE_BYTES);
+    enum err err = piece == NULL ? ERR_NO_MEMORY : OK;
+
+    for (uint64_t done = 0; done < bytes && err == OK; done += SEGMENT_PIECE_BYTES) {
+        const uint64_t left = bytes - done;
+        const size_t part = left < SEGMENT_PIECE_BYTES ? (size_t)left : SEGMENT_PIECE_BYTES;
+        err = segment_file_read(from, io, offset + done, piece, part);
+        if (err == OK) err = segment_file_write(to, io, SEGMENT_ALIGN + done, piece, part);
+    }
+    free(piece);
+    return err;
+}
+
+/* The new segment as it is before closing: one block, with the old one's filters. */
+static struct segment *one_block(const struct segment_identity *identity, struct segment_file *file,
+                                 const struct segment *from)
+{
+    const uint32_t last = from->blocks_count - 1;
+    struct segment *const segment = segment_make(identity, file, 1, false);
+
+    if (segment == NULL) return NULL;
+    segment->blocks_count = 1;
+    segment->blocks[0] = from->blocks[last];
+    segment->blocks[0].offset = SEGMENT_ALIGN;
+    segment->blocks[0].index = 0;
+    segment->filters[0] = from->filters[last];
+    if (segment->filters[0] != NULL) segment->filters[0]->refs++;
+    return segment;
+}
+
+static enum err write_new(struct catalog *catalog, struct io *io, const struct segment_identity *identity,
+                          struct segment_file *file, const struct segment *from, struct segment **out)
+{
+    const struct catalog_block *const last = &from->blocks[from->blocks_count - 1];
+
+    TRY(copy_bytes(io, from->file, last->offset, file, last->summary.bytes));
+    TRY(io_datasync_now(io, file->file));
+    TRY(io_dir_sync(io, catalog->dir));
+    struct segment *const segment = one_block(identity, file, from);
+    if (segment == NULL) return ERR_NO_MEMORY;
+    const enum err err = segment_finish(catalog, io, segment, SEGMENT_ALIGN + last->summary.bytes, out);
+    segment_drop(catalog, segment);
+    return err;
+}
+
+enum err segment_move_last(struct catalog *catalog, struct io *io, struct segment *from,
+                           struct segment **moved)
+{
+    assert(from->blocks_count > 0);
+    assert(from->filters != NULL);
+
+    const uint32_t last = from->blocks_count - 1;
+    const struct block_summary *const summary = &from->blocks[last].summary;
+    struct segment_identity identity = {
+        .shard = summary->shard, .block_seq = summary->seq, .lsn_first = summary->lsn_first};
+    struct segment_file *file;
+
+    TRY(segment_file_create(catalog, io, &identity, &file));
+    const enum err err = write_new(catalog, io, &identity, file, from, moved);
+    if (err != OK) {
+        segment_file_discard(catalog, io, file);
+        return err;
+    }
+    segment_file_drop(catalog, file); /* the segment has its own reference */
+    block_filters_drop(from->filters[last]);
+    from->filters[last] = NULL;
+    from->blocks_count--;
+    return OK;
+}
