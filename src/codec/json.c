@@ -351,8 +351,10 @@ void json_double(struct json *json, double value)
         json_text(json, "NaN");
     } else if (isinf(value)) {
         json_text(json, value > 0 ? "Infinity" : "-Infinity");
-    } else if (value > -exact && value < exact && (double)(int64_t)value == value &&
-               !(value == 0 && signbit(value))) {
+    } else if (value == 0 && signbit(value)) {
+        begin_value(json);
+        put(json, slice_text("-0.0")); /* readers that keep integers apart would lose the sign of -0 */
+    } else if (value > -exact && value < exact && (double)(int64_t)value == value) {
         json_int(json, (int64_t)value);
     } else {
         begin_value(json);

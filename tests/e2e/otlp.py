@@ -130,6 +130,8 @@ def from_json(message, value):
     out = {}
     known = {name: kind for name, kind in SCHEMA[message].values()}
     for name, inner in value.items():
+        if message == "TracesData" and name == "coverage":
+            continue  # what the answer is based on, beside the data
         if name not in known:
             raise ValueError(f"{message} has no field {name}")
         kind = known[name]

@@ -135,7 +135,7 @@ static void double_is(double value, const char *expected)
 Test(json, writes_doubles_as_short_as_they_read_back)
 {
     double_is(0, "0");
-    double_is(-0.0, "-0");
+    double_is(-0.0, "-0.0");
     double_is(1, "1");
     double_is(-42, "-42");
     double_is(0.1, "0.1");
