@@ -55,6 +55,7 @@ struct audit {
     int epoll;
     struct lane *lanes;
     struct verifier verifier;
+    uint64_t runs; /* in the log; they share the traces to be fetched evenly */
     uint32_t notes;
     uint64_t connected_at_ns; /* or since when there is no connection */
     uint32_t connected;
@@ -341,8 +342,11 @@ static enum err audit_rounds(struct audit *audit, const struct ack_run *run)
     TRY(read_rounds(audit, run));
     audit->step = 1;
     if (audit->config->traces_max > 0) {
+        const uint64_t share = audit->config->traces_max > audit->runs
+                                   ? audit->config->traces_max / audit->runs
+                                   : 1;
         const uint64_t traces = count_traces(audit);
-        audit->step = traces > audit->config->traces_max ? traces / audit->config->traces_max : 1;
+        audit->step = traces > share ? traces / share : 1;
     }
     for (audit->round = 0; audit->round < audit->rounds_count; audit->round++) {
         if (audit->rounds[audit->round].time_ns == 0) continue;
@@ -371,8 +375,22 @@ static enum err audit_one_run(struct audit *audit, const struct ack_run *run)
     return err;
 }
 
+static uint64_t count_runs(struct slice text)
+{
+    uint64_t runs = 0;
+
+    for (const uint8_t *at = text.ptr; at != NULL; runs++) {
+        const size_t rest = text.len - (size_t)(at - text.ptr);
+        const uint8_t *const next = rest == 0 ? NULL : memmem(at, rest, "\nrun ", 5);
+        at = next == NULL ? NULL : next + 1;
+    }
+    return runs;
+}
+
 static enum err audit_text(struct audit *audit, struct slice text)
 {
+    audit->runs = count_runs(text);
+
     struct ack_run *const run = malloc(sizeof *run);
     if (run == NULL) return ERR_NO_MEMORY;
 

@@ -179,6 +179,18 @@ Test(audit, samples_evenly)
     cr_assert(all.traces > 200 && some.traces >= 20 && some.traces <= 40, "%d of %d", (int)some.traces,
               (int)all.traces);
     cr_assert_eq(some.missing + some.doubled + some.altered, 0);
+
+    cr_assert_eq(ack_log_open(log_path, &acks), OK); /* a second run in the log shares the sample */
+    stock_close(stock);
+    stock_config.run = 2;
+    cr_assert_eq(stock_open(&stock_config, &stock), OK);
+    config.stock = stock;
+    ack_log_begin(&acks, &stock_config, stock_checksum(stock));
+    (void)run(OK);
+    const struct audit_result both = audit(20);
+    cr_assert(both.traces >= 20 && both.traces <= 40, "%d", (int)both.traces);
+    cr_assert_eq(both.requests, 2 * all.requests);
+    cr_assert_eq(both.missing + both.doubled + both.altered, 0);
     tear_down();
 }
 
