@@ -2,7 +2,7 @@
  * The crash campaign: a store over a simulated disk is stopped at every event of its life, in every way that
  * its unfinished writes may have reached the disk, and each time a new store is started on what is left.
  *
- *   sim_crash --images N --seed S [--requests N] [--bug NAME] [--first] [--hash] [--verbose]
+ *   sim_crash --images N --seed S [--per-workload N] [--requests N] [--bug NAME] [--first] [--hash] [--verbose]
  *
  * A workload (workload.h) drawn from the seed runs through the real shard, journal, sealer and catalog.
  * Before each event the disk's crash images are taken: per pending write none, all, every prefix, every
@@ -16,7 +16,8 @@
  *   4  one image in eight crashes in the middle of its recovery and is started again
  *   5  answers come in the order of the requests, with rising positions
  *
- * When a workload is used up the next seed's begins, until N images have been tried. The sector size is 512
+ * From each workload at most 2,500 images are taken, evenly (--per-workload); then the next seed's begins, until N
+ * images have been tried. The sector size is 512
  * or 4096 bytes in turn; in two workloads of four some writes, syncs and calls on names fail as they run. The
  * last line is  images=N lost=0 doubled=0 wrong=0 seed=S  with exit code 1 when one of the three is not 0.
  * A failure is printed with the seed, event and image that reproduce it; --first stops there.
@@ -70,7 +71,7 @@ struct life {
 };
 
 struct campaign {
-    uint64_t seed, images_max, requests;
+    uint64_t seed, images_max, per_workload, requests;
     bool hash, first, verbose;
     /* state */
     uint64_t images, second_lives, nested;
@@ -84,7 +85,8 @@ struct campaign {
     uint64_t counted;
 };
 
-static struct campaign campaign = {.seed = 1, .images_max = 2000, .requests = REQUESTS};
+static struct campaign campaign = {
+    .seed = 1, .images_max = 2000, .per_workload = IMAGES_PER_WORKLOAD, .requests = REQUESTS};
 static struct live_block *pools[DEPTH_MAX + 1][POOL_BLOCKS];
 static struct life *lives[DEPTH_MAX + 1];
 
@@ -443,7 +445,7 @@ static uint64_t try_workload(uint64_t seed)
     run_workload(seed);
     campaign.counting = false;
     const uint64_t left = campaign.images_max - campaign.images;
-    const uint64_t share = left < IMAGES_PER_WORKLOAD ? left : IMAGES_PER_WORKLOAD;
+    const uint64_t share = left < campaign.per_workload ? left : campaign.per_workload;
     campaign.stride = campaign.counted > share ? (campaign.counted + share - 1) / share : 1;
     if (campaign.verbose) {
         printf("seed %" PRIu64 ": %" PRIu64 " events, %" PRIu64 " images, one in %" PRIu64 "\n", seed,
@@ -468,15 +470,21 @@ static bool set_bug(const char *name)
 static bool parse(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"images", required_argument, NULL, 'i'},   {"seed", required_argument, NULL, 's'},
-        {"requests", required_argument, NULL, 'r'}, {"bug", required_argument, NULL, 'b'},
-        {"hash", no_argument, NULL, 'h'},           {"first", no_argument, NULL, 'f'},
-        {"verbose", no_argument, NULL, 'v'},        {0},
+        {"images", required_argument, NULL, 'i'},
+        {"seed", required_argument, NULL, 's'},
+        {"requests", required_argument, NULL, 'r'},
+        {"bug", required_argument, NULL, 'b'},
+        {"per-workload", required_argument, NULL, 'p'},
+        {"hash", no_argument, NULL, 'h'},
+        {"first", no_argument, NULL, 'f'},
+        {"verbose", no_argument, NULL, 'v'},
+        {0},
     };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 'i': campaign.images_max = strtoull(optarg, NULL, 10); break;
         case 's': campaign.seed = strtoull(optarg, NULL, 10); break;
+        case 'p': campaign.per_workload = strtoull(optarg, NULL, 10); break;
         case 'r': campaign.requests = strtoull(optarg, NULL, 10); break;
         case 'b':
             if (set_bug(optarg)) break;
@@ -488,7 +496,7 @@ static bool parse(int argc, char **argv)
         default: return false;
         }
     }
-    return campaign.requests >= 1 && campaign.requests <= 50;
+    return campaign.per_workload >= 1 && campaign.requests >= 1 && campaign.requests <= 50;
 }
 
 static void open_pools(void)
@@ -515,8 +523,9 @@ static void close_pools(void)
 int main(int argc, char **argv)
 {
     if (!parse(argc, argv)) {
-        fprintf(stderr, "usage: sim_crash --images N --seed S [--requests 1..50] [--bug NAME] [--first] "
-                        "[--hash] [--verbose]\n");
+        fprintf(stderr,
+                "usage: sim_crash --images N --seed S [--per-workload N] [--requests 1..50] [--bug NAME] "
+                "[--first] [--hash] [--verbose]\n");
         return 2;
     }
     log_set_level(campaign.verbose ? LOG_WARN : LOG_ERROR);
