@@ -7,9 +7,9 @@
  * the directory is the truth.
  *
  *   catalog_open()    recovers every segment of the directory: closed ones by trailer and footer, an open one
- * by walking its blocks (the first bad block ends it, the tail is cut, a footer is written); corrupt blocks
- * in closed segments are fenced and reported, never deleted catalog_acquire() an immutable version for one
- * query; release it when done
+ *                     by walking its blocks (the torn tail is cut, a footer is written); blocks found corrupt
+ *                     later are fenced and reported, never deleted
+ *   catalog_acquire() an immutable version for one query; release it when done
  */
 #ifndef STORE_SEGMENT_H
 #define STORE_SEGMENT_H

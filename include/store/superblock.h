@@ -3,7 +3,7 @@
  * (src/store/FORMAT.md, "Superblock").
  *
  *   superblock_open()   first of all that touches the directory: makes it this instance's own when it is new,
- * locks it, reads who it is. The lock lasts until superblock_close() or the end of the process.
+ *                       locks it, reads who it is. The lock lasts until superblock_close() or the process ends.
  *   superblock_close()  last of all
  *
  * The record stands in the file twice; one damaged copy is repaired from the other.

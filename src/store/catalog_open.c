@@ -3,10 +3,10 @@
  * then the whole is put in order before anything is published:
  *
  *   order       segments by the arrival of their first block, oldest first
- *   duplicates  a block that is present twice (its first append failed after the bytes had reached the disk,
- * and it went to a new file too) is kept once: the first undamaged one gaps        where a shard's block
- * numbers and LSNs both jump, blocks are missing: said loudly, counted positions   each shard's sealed LSN
- * and next block number
+ *   duplicates  a block that is there twice is used once, the first undamaged one (its first append had
+ *               failed after the bytes had reached the disk, and it went to a new file too)
+ *   gaps        where a shard's block numbers and LSNs both jump, blocks are missing: said loudly, counted
+ *   positions   each shard's sealed LSN and next block number
  *
  * A damaged file never stops the start; a newer format, lack of memory and a failing sync do.
  */

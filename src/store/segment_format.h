@@ -3,8 +3,7 @@
  * write and ignored on read. FORMAT.md, "Segment", and this header say the same.
  *
  *   | header 4096 | block | block | ... | directory | trace rows | token rows | zeros | trailer 64 |
- *                  each at a multiple of 4096          no alignment                     ends at a multiple of
- * 4096
+ *                  each at a multiple of 4096          not aligned                  ends at a multiple of 4096
  *
  * A segment without a sound trailer is not closed: its blocks are found by walking.
  *

@@ -2,9 +2,10 @@
  * One file of the directory at start-up (FORMAT.md, "Segment", cases A to H). It is believed in this order:
  *
  *   trailer and directory sound    closed: loaded as it is
- *   otherwise                      walked block by block, then closed: directory, rows and trailer are
- * written behind the last good block, over the torn tail no header, no good block       nothing of ours: left
- * alone, reported header, no good block          a first append that never finished: the file goes
+ *   otherwise                      walked block by block, then closed: directory, rows and trailer are written
+ *                                  behind the last good block, over the torn tail
+ *   no header, no good block       nothing of ours: left alone, reported
+ *   header, no good block          a first append that never finished: the file goes
  *
  * What was read must be durable before it is believed, or a journal would be released for it: hence a sync first,
  * here and for closed files, and the last block of a file that was not closed is moved (segment_move.c says why).

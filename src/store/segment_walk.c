@@ -4,7 +4,7 @@
  *
  *   good, good, good, bad ─┬─ nothing good behind it: the torn tail of the last append. The walk ends there.
  *                          └─ good blocks behind it: blocks are synced one by one, so the bad one had been
- * whole: rot. It is fenced, nothing is cut, the walk goes on behind it.
+ *                             whole: rot. It is fenced, nothing is cut, the walk goes on behind it.
  *
  * Where does "behind it" begin? If the bad block's header is sound, exactly at its end. If not, every 4 KiB
  * is tried; but span bytes can look like a block (they are a client's), so such a find must continue this
