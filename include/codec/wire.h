@@ -52,13 +52,17 @@ static inline bool wire_varint(struct wire_reader *reader, uint64_t *out)
     return wire_varint_slow(reader, out);
 }
 
-/* Field number 1 .. 2^29-1 and a wire type from 0 to 5. */
+/*
+ * Field number 1 .. 2^29-1 and a wire type from 0 to 5, in as few bytes as it takes: no writer pads a tag, and whoever
+ * tells frequent fields by their tag byte must not be told otherwise by a longer spelling.
+ */
 static inline bool wire_tag(struct wire_reader *reader, uint32_t *number, uint32_t *type)
 {
     const uint8_t *const start = reader->at;
     uint64_t tag;
 
-    if (!wire_varint(reader, &tag) || tag < 8 || tag >> 3 > WIRE_FIELD_MAX || (tag & 7) > WIRE_FIXED32) {
+    if (!wire_varint(reader, &tag) || tag < 8 || tag >> 3 > WIRE_FIELD_MAX || (tag & 7) > WIRE_FIXED32 ||
+        (reader->at - start > 1 && reader->at[-1] == 0)) {
         reader->at = start;
         return false;
     }

@@ -107,6 +107,12 @@ struct otlp_result {
     struct otlp_fault fault;     /* set when otlp_decode fails */
 };
 
+/* A dropped count with what we cut ourselves; stays at its largest instead of wrapping. */
+static inline uint32_t otlp_dropped(uint32_t sent, uint32_t cut)
+{
+    return sent > UINT32_MAX - cut ? UINT32_MAX : sent + cut;
+}
+
 /* Scratch of one decoding thread; about 100 KiB plus room to merge split envelopes. */
 struct otlp_decoder;
 enum err otlp_decoder_open(struct otlp_decoder **out);

@@ -18,7 +18,11 @@ static enum err fail(struct otlp_fault *fault, enum err err, const char *reason,
 /* ---- AnyValue, one level --------------------------------------------------------------------------------
  */
 
-/* Reads the fields of an AnyValue into *out; a later member of the oneof replaces an earlier one. */
+/*
+ * Reads the fields of an AnyValue into *out; a later member of the oneof replaces an earlier one, also where it is of
+ * the same kind: an array that comes in two pieces is its second piece (B9). Nested values are checked even when a
+ * later member replaces them.
+ */
 static enum err any_value_decode(struct slice message, struct attribute *out, struct otlp_fault *fault)
 {
     struct wire_reader reader = wire_reader_of(message);
@@ -59,9 +63,15 @@ static enum err any_value_decode(struct slice message, struct attribute *out, st
             good = type == WIRE_BYTES && wire_bytes(&reader, &out->bytes);
             out->type = VALUE_BYTES;
             break;
+        case 8: /* string_value_strindex belongs to profiles: an empty value */
+            good = type == WIRE_VARINT && wire_varint(&reader, &out->bits);
+            out->bytes = (struct slice){0};
+            out->type = VALUE_EMPTY;
+            break;
         default: good = wire_skip(&reader, type);
         }
         if (!good) return fail(fault, ERR_MALFORMED, "AnyValue: value cut or of the wrong wire type", start);
+        if (number == 5 || number == 6) TRY(value_check(out->type, out->bytes, fault));
     }
     return OK;
 }
@@ -91,14 +101,15 @@ static int child_kind(enum frame_kind kind, uint32_t number)
 /* The wire type a known field of a frame must have; -1: the field is unknown. */
 static int known_type(enum frame_kind kind, uint32_t number)
 {
-    static const int any_value[8] = {-1,           WIRE_BYTES, WIRE_VARINT, WIRE_VARINT,
-                                     WIRE_FIXED64, WIRE_BYTES, WIRE_BYTES,  WIRE_BYTES};
+    static const int any_value[9] = {-1,         WIRE_BYTES, WIRE_VARINT, WIRE_VARINT, WIRE_FIXED64,
+                                     WIRE_BYTES, WIRE_BYTES, WIRE_BYTES,  WIRE_VARINT};
+    static const int key_value[4] = {-1, WIRE_BYTES, WIRE_BYTES, WIRE_VARINT};
 
     switch (kind) {
-    case FRAME_ANY_VALUE: return number <= 7 ? any_value[number] : -1;
+    case FRAME_ANY_VALUE: return number <= 8 ? any_value[number] : -1;
     case FRAME_ARRAY:
     case FRAME_KVLIST: return number == 1 ? WIRE_BYTES : -1;
-    case FRAME_KEY_VALUE: return number == 1 || number == 2 ? WIRE_BYTES : -1;
+    case FRAME_KEY_VALUE: return number <= 3 ? key_value[number] : -1;
     }
     unreachable("all kinds are listed");
 }
@@ -169,12 +180,11 @@ enum err attribute_decode(struct slice message, struct attribute *out, struct ot
                 if (out->type == VALUE_ABSENT) out->type = VALUE_EMPTY;
                 TRY(any_value_decode(bytes, out, fault));
             }
-        } else if (!wire_skip(&reader, type)) {
-            return fail(fault, ERR_MALFORMED, "KeyValue: unknown field is cut or malformed", start);
+        } else if ((number == 3 && type != WIRE_VARINT) /* key_strindex, of profiles */ ||
+                   !wire_skip(&reader, type)) {
+            return fail(fault, ERR_MALFORMED, "KeyValue: field cut or of the wrong wire type", start);
         }
     }
-    if (out->type == VALUE_ARRAY || out->type == VALUE_KVLIST)
-        return value_check(out->type, out->bytes, fault);
     return OK;
 }
 

@@ -61,7 +61,7 @@ enum err event_decode(struct slice message, struct slice *scratch, struct event_
         default: EXPECT(wire_skip(&reader, type), "Span.Event: unknown field is cut or malformed");
         }
     }
-    out->dropped_attributes_count += out->cut;
+    out->dropped_attributes_count = otlp_dropped(out->dropped_attributes_count, out->cut);
     return OK;
 }
 
@@ -124,7 +124,7 @@ enum err link_decode(struct slice message, struct slice *scratch, struct link_vi
         default: EXPECT(wire_skip(&reader, type), "Span.Link: unknown field is cut or malformed");
         }
     }
-    out->dropped_attributes_count += out->cut;
+    out->dropped_attributes_count = otlp_dropped(out->dropped_attributes_count, out->cut);
     return OK;
 }
 

@@ -72,24 +72,18 @@ static enum err too_large(struct otlp_fault *fault, const char *reason, const ui
 /* ---- ids and scalars ------------------------------------------------------------------------------------
  */
 
-static enum err read_uint32(struct wire_reader *reader, uint32_t type, const char *why, uint32_t *out,
-                            struct otlp_fault *fault)
+static bool read_uint32(struct wire_reader *reader, uint32_t type, uint32_t *out)
 {
-    const uint8_t *const start = reader->at;
     uint64_t value;
 
-    EXPECT(type == WIRE_VARINT && wire_varint(reader, &value), why);
+    if (type != WIRE_VARINT || !wire_varint(reader, &value)) return false;
     *out = (uint32_t)value; /* protobuf keeps the low 32 bits */
-    return OK;
+    return true;
 }
 
-static enum err read_slice(struct wire_reader *reader, uint32_t type, const char *why, struct slice *out,
-                           struct otlp_fault *fault)
+static bool read_slice(struct wire_reader *reader, uint32_t type, struct slice *out)
 {
-    const uint8_t *const start = reader->at;
-
-    EXPECT(type == WIRE_BYTES && wire_bytes(reader, out), why);
-    return OK;
+    return type == WIRE_BYTES && wire_bytes(reader, out);
 }
 
 /* ---- Span -----------------------------------------------------------------------------------------------
@@ -104,11 +98,11 @@ static enum err decode_status(struct slice message, struct span_view *out, struc
         uint32_t number, type;
         EXPECT(wire_tag(&reader, &number, &type), "Status: bad field tag");
         if (number == 2) {
-            TRY(read_slice(&reader, type, "Status.message: not a string within its message",
-                           &out->status_message, fault));
+            EXPECT(read_slice(&reader, type, &out->status_message),
+                   "Status.message: not a string within its message");
         } else if (number == 3) {
             uint32_t code = 0;
-            TRY(read_uint32(&reader, type, "Status.code: not a varint", &code, fault));
+            EXPECT(read_uint32(&reader, type, &code), "Status.code: not a varint");
             out->status_code = (int32_t)code;
         } else {
             EXPECT(wire_skip(&reader, type), "Status: unknown field is cut or malformed");
@@ -152,26 +146,28 @@ static enum err decode_span_field(struct wire_reader *reader, struct span_view *
     case 11: return malformed(fault, "Span.events: not a message within the span", start);
     case 13: return malformed(fault, "Span.links: not a message within the span", start);
     case 3:
-        return read_slice(reader, type, "Span.trace_state: not a string within the span", &out->trace_state,
-                          fault);
+        EXPECT(read_slice(reader, type, &out->trace_state), "Span.trace_state: not a string within the span");
+        return OK;
     case 6: {
         uint32_t kind = 0;
-        TRY(read_uint32(reader, type, "Span.kind: not a varint", &kind, fault));
+        EXPECT(read_uint32(reader, type, &kind), "Span.kind: not a varint");
         out->kind = (int32_t)kind;
         return OK;
     }
     case 10:
-        return read_uint32(reader, type, "Span.dropped_attributes_count: not a varint",
-                           &out->dropped_attributes_count, fault);
+        EXPECT(read_uint32(reader, type, &out->dropped_attributes_count),
+               "Span.dropped_attributes_count: not a varint");
+        return OK;
     case 12:
-        return read_uint32(reader, type, "Span.dropped_events_count: not a varint",
-                           &out->dropped_events_count, fault);
+        EXPECT(read_uint32(reader, type, &out->dropped_events_count),
+               "Span.dropped_events_count: not a varint");
+        return OK;
     case 14:
-        return read_uint32(reader, type, "Span.dropped_links_count: not a varint", &out->dropped_links_count,
-                           fault);
+        EXPECT(read_uint32(reader, type, &out->dropped_links_count),
+               "Span.dropped_links_count: not a varint");
+        return OK;
     case 15:
-        EXPECT(type == WIRE_BYTES && wire_bytes(reader, &bytes),
-               "Span.status: not a message within the span");
+        EXPECT(read_slice(reader, type, &bytes), "Span.status: not a message within the span");
         out->status_present = true;
         return decode_status(bytes, out, fault);
     case 16:
@@ -252,9 +248,9 @@ static enum err decode_span(struct otlp_decoder *decoder, struct slice message, 
         }
         at = reader.at;
     }
-    out->dropped_attributes_count += cut_attributes;
-    out->dropped_events_count += cut_events;
-    out->dropped_links_count += cut_links;
+    out->dropped_attributes_count = otlp_dropped(out->dropped_attributes_count, cut_attributes);
+    out->dropped_events_count = otlp_dropped(out->dropped_events_count, cut_events);
+    out->dropped_links_count = otlp_dropped(out->dropped_links_count, cut_links);
     out->attributes = decoder->attributes;
     out->events = decoder->events;
     out->links = decoder->links;
@@ -363,13 +359,12 @@ static enum err scan_scope_spans(struct walk *walk, struct slice message, struct
             if (++walk->spans_seen > OTLP_SPANS_MAX)
                 return too_large(fault, "more than 100000 spans in a request", start);
         } else if (number == 1) {
-            TRY(read_slice(&reader, type, "ScopeSpans.scope: not a message within its parent", &bytes,
-                           fault));
+            EXPECT(read_slice(&reader, type, &bytes), "ScopeSpans.scope: not a message within its parent");
             scope->present = true;
             TRY(merge(&scope->message, bytes, walk->decoder->merged_scope, fault));
         } else if (number == 3) {
-            TRY(read_slice(&reader, type, "ScopeSpans.schema_url: not a string within its parent",
-                           &scope->schema_url, fault));
+            EXPECT(read_slice(&reader, type, &scope->schema_url),
+                   "ScopeSpans.schema_url: not a string within its parent");
         } else {
             EXPECT(wire_skip(&reader, type), "ScopeSpans: unknown field is cut or malformed");
         }
@@ -434,17 +429,17 @@ static enum err scan_resource_spans(struct walk *walk, struct slice message, str
         uint32_t number, type;
         EXPECT(wire_tag(&reader, &number, &type), "ResourceSpans: bad field tag");
         if (number == FIELD_SCOPE_SPANS || number == FIELD_LEGACY_LIBRARY_SPANS) {
-            TRY(read_slice(&reader, type, "ResourceSpans.scope_spans: not a message within its parent",
-                           &bytes, fault));
+            EXPECT(read_slice(&reader, type, &bytes),
+                   "ResourceSpans.scope_spans: not a message within its parent");
             if (number == FIELD_SCOPE_SPANS) modern = true;
         } else if (number == 1) {
-            TRY(read_slice(&reader, type, "ResourceSpans.resource: not a message within its parent", &bytes,
-                           fault));
+            EXPECT(read_slice(&reader, type, &bytes),
+                   "ResourceSpans.resource: not a message within its parent");
             resource->present = true;
             TRY(merge(&resource->message, bytes, walk->decoder->merged_resource, fault));
         } else if (number == 3) {
-            TRY(read_slice(&reader, type, "ResourceSpans.schema_url: not a string within its parent",
-                           &resource->schema_url, fault));
+            EXPECT(read_slice(&reader, type, &resource->schema_url),
+                   "ResourceSpans.schema_url: not a string within its parent");
         } else {
             EXPECT(wire_skip(&reader, type), "ResourceSpans: unknown field is cut or malformed");
         }
@@ -490,9 +485,8 @@ static enum err walk_body(struct walk *walk, struct slice body)
         uint32_t number, type;
         EXPECT(wire_tag(&reader, &number, &type), "ExportTraceServiceRequest: bad field tag");
         if (number == 1) {
-            TRY(read_slice(&reader, type,
-                           "ExportTraceServiceRequest.resource_spans: not a message within the body", &bytes,
-                           fault));
+            EXPECT(read_slice(&reader, type, &bytes),
+                   "ExportTraceServiceRequest.resource_spans: not a message within the body");
             TRY(walk_resource_spans(walk, bytes));
         } else {
             EXPECT(wire_skip(&reader, type), "ExportTraceServiceRequest: unknown field is cut or malformed");
