@@ -168,6 +168,7 @@ void live_append_begin(struct live_block *live);
 const struct otlp_sink *live_sink(void);
 /* Makes the rows part of the block (still unpublished); returns the counts to publish later. */
 struct live_counts live_append_end(struct live_block *live, uint64_t lsn_end, uint64_t arrival_ns);
+/* Leaves the block as it was at live_append_begin(). */
 void live_append_undo(struct live_block *live);
 /* Attributes, events and links cut to limits since the last call (spans concerned). */
 uint32_t live_take_cut(struct live_block *live);

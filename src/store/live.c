@@ -10,8 +10,9 @@
  *   pairs    id -> bytes in the arena, column, value
  *   arena    each distinct KeyValue, string, Resource and Scope once
  *
- * A request that fails is undone by setting the counts of rows, slots, events and links back; pairs that it interned
- * stay, unused. Templates may then describe a span that is not there: they speak of pairs only, and those are valid.
+ * A request that fails is undone wholly, with what it interned and with the templates that speak of it: otherwise one
+ * hostile request that is refused could leave a block full that holds no row. A span that is rejected alone leaves its
+ * pairs behind, unused, as long as the request succeeds.
  */
 #include "live_intern.h"
 #include "live_template.h"
@@ -161,12 +162,13 @@ static enum err append_new_event(struct live_block *live, struct slice message, 
     const uint32_t name = intern_string(live, COLUMN_EVENT_NAME, view.name);
     if (name == NO_ID) return ERR_FULL;
     TRY(append_slots(live, LEVEL_EVENT, view.attributes, view.attributes_count, &slots, fault));
-    *event = (struct live_event){.time_ns = view.time_ns,
-                                 .name = name,
-                                 .dropped_attributes_count = view.dropped_attributes_count + slots.cut,
-                                 .slots_first = slots.first,
-                                 .slots_count = slots.count,
-                                 .shape = slots.shape};
+    *event = (struct live_event){
+        .time_ns = view.time_ns,
+        .name = name,
+        .dropped_attributes_count = otlp_dropped(view.dropped_attributes_count, slots.cut),
+        .slots_first = slots.first,
+        .slots_count = slots.count,
+        .shape = slots.shape};
     live->counts.events++;
     *cut += view.cut + slots.cut;
     return OK;
@@ -217,16 +219,17 @@ static enum err append_link(struct live_block *live, struct slice message, uint3
     const uint32_t trace_state = intern_string(live, COLUMN_LINK_STATE, view.trace_state);
     if (trace_state == NO_ID) return ERR_FULL;
     TRY(append_slots(live, LEVEL_LINK, view.attributes, view.attributes_count, &slots, fault));
-    *link = (struct live_link){.trace_id = view.trace_id,
-                               .span_id = view.span_id,
-                               .trace_state = trace_state,
-                               .flags = view.flags,
-                               .dropped_attributes_count = view.dropped_attributes_count + slots.cut,
-                               .bits = (view.trace_id_present ? LINK_TRACE_PRESENT : 0u) |
-                                       (view.span_id_present ? LINK_SPAN_PRESENT : 0u),
-                               .slots_first = slots.first,
-                               .slots_count = slots.count,
-                               .shape = slots.shape};
+    *link = (struct live_link){
+        .trace_id = view.trace_id,
+        .span_id = view.span_id,
+        .trace_state = trace_state,
+        .flags = view.flags,
+        .dropped_attributes_count = otlp_dropped(view.dropped_attributes_count, slots.cut),
+        .bits = (view.trace_id_present ? LINK_TRACE_PRESENT : 0u) |
+                (view.span_id_present ? LINK_SPAN_PRESENT : 0u),
+        .slots_first = slots.first,
+        .slots_count = slots.count,
+        .shape = slots.shape};
     live->counts.links++;
     *cut += view.cut + slots.cut;
     return OK;
@@ -274,7 +277,7 @@ static enum err append_row(struct live_block *live, const struct span_view *view
         .kind = view->kind,
         .status_code = view->status_code,
         .flags = view->flags,
-        .dropped_attributes_count = view->dropped_attributes_count + slots.cut,
+        .dropped_attributes_count = otlp_dropped(view->dropped_attributes_count, slots.cut),
         .dropped_events_count = view->dropped_events_count,
         .dropped_links_count = view->dropped_links_count,
         .bits = (view->parent_present ? ROW_PARENT_PRESENT : 0u) |
@@ -351,6 +354,9 @@ void live_append_undo(struct live_block *live)
 {
     const struct live_counts *const mark = &live->writer->mark;
 
+    if (live->counts.pairs > mark->pairs || live->counts.shapes > mark->shapes)
+        live_templates_reset(live->writer->templates);
+    intern_undo(live, mark);
     live->counts.rows = mark->rows;
     live->counts.slots = mark->slots;
     live->counts.events = mark->events;

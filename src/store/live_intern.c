@@ -11,7 +11,11 @@
 
 #include <stdlib.h>
 
-enum { SHAPE_COLUMNS_MAX = LIVE_SHAPES_MAX * 64 };
+enum {
+    SHAPE_COLUMNS_MAX = LIVE_SHAPES_MAX * 64,
+    /* The largest key and value with their tags and lengths, and some unknown fields. */
+    KEY_VALUE_BYTES_MAX = OTLP_VALUE_BYTES_MAX + OTLP_KEY_BYTES_MAX + 64,
+};
 
 static size_t table_bytes(uint32_t places)
 {
@@ -109,6 +113,26 @@ static void table_insert(struct intern_table *table, uint32_t tag, uint32_t id)
     table->used++;
 }
 
+/* Takes an entry out; those behind it that stand away from their first place close up. */
+static void table_remove(struct intern_table *table, uint32_t tag, uint32_t id)
+{
+    uint32_t hole = (tag >> 1) & table->mask;
+
+    while (table->entries[hole].id != id || table->entries[hole].tag != tag) {
+        assert(table->entries[hole].tag != 0);
+        hole = (hole + 1) & table->mask;
+    }
+    for (uint32_t place = (hole + 1) & table->mask; table->entries[place].tag != 0;
+         place = (place + 1) & table->mask) {
+        const uint32_t first = (table->entries[place].tag >> 1) & table->mask;
+        if (((place - first) & table->mask) < ((place - hole) & table->mask)) continue;
+        table->entries[hole] = table->entries[place];
+        hole = place;
+    }
+    table->entries[hole] = (struct intern_entry){0};
+    table->used--;
+}
+
 static bool arena_put(struct live_block *live, struct slice bytes, uint32_t *offset)
 {
     if (bytes.len > LIVE_ARENA_MAX - live->counts.arena) return false;
@@ -180,13 +204,18 @@ static uint32_t raw_column(enum attribute_level level)
     return level == LEVEL_SPAN ? COLUMN_RAW_SPAN : level == LEVEL_EVENT ? COLUMN_RAW_EVENT : COLUMN_RAW_LINK;
 }
 
+static uint32_t column_tag(const struct live_block *live, uint32_t level, uint32_t key_offset,
+                           uint32_t key_len, uint32_t type)
+{
+    return tag_of(hash_fast(live->arena + key_offset, key_len, live->writer->seed + level * 31 + type));
+}
+
 /* The column of (level, key, type); key bytes lie in the arena already. */
 static uint32_t column_of(struct live_block *live, enum attribute_level level, uint32_t key_offset,
                           uint32_t key_len, enum value_type type)
 {
     struct intern_table *const table = &live->writer->columns;
-    const uint64_t salt = live->writer->seed + (uint64_t)level * 31 + (uint64_t)type;
-    const uint32_t tag = tag_of(hash_fast(live->arena + key_offset, key_len, salt));
+    const uint32_t tag = column_tag(live, level, key_offset, key_len, type);
 
     for (uint32_t place = (tag >> 1) & table->mask; table->entries[place].tag != 0;
          place = (place + 1) & table->mask) {
@@ -212,8 +241,8 @@ static int64_t intern_new_attribute(struct live_block *live, enum attribute_leve
     const enum err err = attribute_decode(bytes, &attribute, fault);
 
     if (err != OK) return err == ERR_UNSUPPORTED ? INTERN_TOO_DEEP : INTERN_MALFORMED;
-    if (attribute.key.len > OTLP_KEY_BYTES_MAX || bytes.len > OTLP_VALUE_BYTES_MAX + OTLP_KEY_BYTES_MAX ||
-        attribute.bytes.len > OTLP_VALUE_BYTES_MAX)
+    if (attribute.key.len > OTLP_KEY_BYTES_MAX || attribute.bytes.len > OTLP_VALUE_BYTES_MAX ||
+        bytes.len > KEY_VALUE_BYTES_MAX)
         return INTERN_CUT;
 
     struct live_pair *const pair = pair_new(live, DOMAIN_KEY_VALUE + (uint32_t)level, bytes, tag);
@@ -322,11 +351,12 @@ static enum err envelope_add(struct live_block *live, const struct envelope_tabl
 {
     struct live_envelope *const envelope = &in->list[*in->count];
 
+    if (*in->count == LIVE_ENVELOPES_MAX) return ERR_FULL;
     *envelope = (struct live_envelope){.len = (uint32_t)view->message.len,
                                        .schema_len = (uint32_t)view->schema_url.len,
                                        .present = view->present,
                                        .hash = tag};
-    if (*in->count == LIVE_ENVELOPES_MAX || !arena_put(live, view->message, &envelope->offset) ||
+    if (!arena_put(live, view->message, &envelope->offset) ||
         !arena_put(live, view->schema_url, &envelope->schema_offset))
         return ERR_FULL;
     if (service.len > 0) {
@@ -364,4 +394,57 @@ enum err intern_envelope(struct live_block *live, bool is_resource, const struct
     TRY(envelope_add(live, &in, view, service, tag));
     *id = *in.count - 1;
     return OK;
+}
+
+/* ---- undo ------------------------------------------------------------------------------------------ */
+
+static void undo_pairs(struct live_block *live, uint32_t kept)
+{
+    struct live_column *const columns = WRITABLE(live->columns, struct live_column);
+
+    for (uint32_t i = live->counts.pairs; i-- > kept;) {
+        table_remove(&live->writer->pairs, live->pairs[i].hash, i);
+        columns[live->pairs[i].column].pairs_count--;
+    }
+    live->counts.pairs = kept;
+}
+
+static void undo_columns(struct live_block *live, uint32_t kept)
+{
+    for (uint32_t i = live->counts.columns; i-- > kept;) {
+        const struct live_column *const column = &live->columns[i];
+        table_remove(&live->writer->columns,
+                     column_tag(live, column->level, column->key_offset, column->key_len, column->type), i);
+    }
+    live->counts.columns = kept;
+}
+
+static void undo_shapes(struct live_block *live, uint32_t kept, uint32_t columns_kept)
+{
+    for (uint32_t i = live->counts.shapes; i-- > kept;)
+        table_remove(&live->writer->shapes, live->shapes[i].hash, i);
+    live->counts.shapes = kept;
+    live->counts.shape_columns = columns_kept;
+}
+
+static void undo_envelopes(struct intern_table *table, const struct live_envelope *list, uint32_t *count,
+                           uint32_t kept)
+{
+    for (uint32_t i = *count; i-- > kept;)
+        table_remove(table, list[i].hash, i);
+    *count = kept;
+}
+
+void intern_undo(struct live_block *live, const struct live_counts *mark)
+{
+    struct live_writer *const writer = live->writer;
+
+    if (live->counts.pairs > mark->pairs) memset(writer->recent, 0, sizeof writer->recent);
+    undo_pairs(live, mark->pairs);
+    undo_columns(live, mark->columns);
+    undo_shapes(live, mark->shapes, mark->shape_columns);
+    undo_envelopes(&writer->resources, live->resources, &live->counts.resources, mark->resources);
+    undo_envelopes(&writer->scopes, live->scopes, &live->counts.scopes, mark->scopes);
+    writer->resource = writer->scope = NO_ID;
+    live->counts.arena = mark->arena; /* last: keys of columns lie there */
 }

@@ -23,6 +23,9 @@ int64_t intern_attribute(struct live_block *live, enum attribute_level level, st
 enum err intern_envelope(struct live_block *live, bool is_resource, const struct resource_view *view,
                          uint32_t *id, struct otlp_fault *fault);
 
+/* Forgets what was interned since the mark: nothing of a request that failed stays behind. */
+void intern_undo(struct live_block *live, const struct live_counts *mark);
+
 bool intern_table_open(struct intern_table *table, uint32_t places_max);
 void intern_table_close(struct intern_table *table);
 void intern_table_reset(struct intern_table *table, uint32_t places);
