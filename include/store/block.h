@@ -77,6 +77,9 @@ enum err block_find_trace(struct block_reader *reader, const struct trace_id *id
                           uint32_t *count);
 /* The trace that a row belongs to. */
 enum err block_trace_of_row(struct block_reader *reader, uint32_t row, struct trace_id *out);
+/* The same with the rows of that trace: [*first, *first + *count). */
+enum err block_trace_around(struct block_reader *reader, uint32_t row, struct trace_id *out, uint32_t *first,
+                            uint32_t *count);
 
 enum { BLOCK_PAGE_ROWS = 8192 };
 uint32_t block_pages(const struct block_reader *reader);
@@ -90,7 +93,8 @@ enum block_field {
     FIELD_NAME, /* index into the dictionary of column COLUMN_NAME */
     FIELD_KIND,
     FIELD_STATUS_CODE,
-    FIELD_IS_ROOT, /* 1 when there is no parent span id */
+    FIELD_IS_ROOT, /* 1 when there is no parent span id, or one of zeros */
+    FIELD_SPAN_ID, /* the eight bytes as a little-endian number */
     FIELD_COUNT
 };
 /* Writes one value per row of the page (page rows: BLOCK_PAGE_ROWS, fewer in the last); *count rows. */
@@ -125,6 +129,14 @@ enum err block_column(struct block_reader *reader, uint32_t column, struct block
 /* Dictionary entry: bytes for string-like types, bits for BOOL INT DOUBLE. Borrowed from the reader. */
 enum err block_dictionary_value(struct block_reader *reader, uint32_t column, uint32_t id,
                                 struct attribute *out);
+/*
+ * Tokens: what the filters are asked for. The hash of an attribute's value at a level (enum attribute_level,
+ * or the one below); false when values of this type or length have none: every block may have them.
+ */
+enum { TOKEN_LEVEL_INTRINSIC = 16 }; /* a span's own name, under the key "name" */
+bool block_token(uint8_t level, struct slice key, uint8_t type, struct slice bytes, uint64_t bits,
+                 uint64_t *hash);
+
 /*
  * Visits each value of a column in one page together with its row (span, event and link level alike: the row
  * of the owning span). Values of dictionary columns come with their id only (attribute is NULL). visit

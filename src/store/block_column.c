@@ -167,7 +167,7 @@ static enum err page_stream_of(enum block_field field, uint32_t *stream)
         [FIELD_DURATION] = STREAM_DURATION, [FIELD_RESOURCE] = STREAM_RESOURCE,
         [FIELD_SCOPE] = STREAM_SCOPE,       [FIELD_NAME] = STREAM_FIXED_COUNT + 2 * COLUMN_NAME,
         [FIELD_KIND] = STREAM_KIND,         [FIELD_STATUS_CODE] = STREAM_STATUS_CODE,
-        [FIELD_IS_ROOT] = STREAM_PARENT,
+        [FIELD_IS_ROOT] = STREAM_PARENT,    [FIELD_SPAN_ID] = STREAM_SPAN_ID,
     };
 
     if (field >= FIELD_COUNT || field == FIELD_START) return ERR_UNSUPPORTED;
@@ -185,6 +185,32 @@ static bool in_bounds(uint64_t value, enum block_field field, const struct block
     }
 }
 
+static enum err page_span_ids(struct block_reader *reader, uint32_t page, uint64_t *values, uint32_t rows)
+{
+    struct slice ids;
+
+    TRY(reader_bytes(reader, page, STREAM_SPAN_ID, (size_t)rows * 8, &ids));
+    memcpy(values, ids.ptr, ids.len);
+    return OK;
+}
+
+/* Codes of parents to what FIELD_IS_ROOT says: no parent, or one that was sent as zeros. */
+static enum err page_roots(struct block_reader *reader, uint32_t page, uint64_t *values, uint32_t rows)
+{
+    struct slice raw;
+    uint32_t raw_count = 0, at = 0;
+
+    for (uint32_t i = 0; i < rows; i++)
+        raw_count += values[i] == 1;
+    TRY(reader_bytes(reader, page, STREAM_PARENT_RAW, (size_t)raw_count * 8, &raw));
+    for (uint32_t i = 0; i < rows; i++) {
+        uint64_t parent = 1;
+        if (values[i] == 1) memcpy(&parent, raw.ptr + (size_t)at++ * 8, sizeof parent);
+        values[i] = values[i] == 0 || parent == 0;
+    }
+    return OK;
+}
+
 enum err block_page_field(struct block_reader *reader, uint32_t page, enum block_field field,
                           uint64_t *values, uint32_t *count)
 {
@@ -193,12 +219,12 @@ enum err block_page_field(struct block_reader *reader, uint32_t page, enum block
     if (page >= reader->header.pages) return ERR_NOT_FOUND;
     *count = reader_page_rows(reader, page);
     if (field == FIELD_START) return page_starts(reader, page, values, *count);
+    if (field == FIELD_SPAN_ID) return page_span_ids(reader, page, values, *count);
     TRY(page_stream_of(field, &stream));
     TRY(reader_u64(reader, page, stream, values, *count));
-    for (uint32_t i = 0; i < *count; i++) {
+    if (field == FIELD_IS_ROOT) return page_roots(reader, page, values, *count);
+    for (uint32_t i = 0; i < *count; i++)
         if (!in_bounds(values[i], field, reader)) return ERR_CORRUPT;
-        if (field == FIELD_IS_ROOT) values[i] = values[i] == 0;
-    }
     return OK;
 }
 
@@ -213,7 +239,8 @@ bool block_page_zone(struct block_reader *reader, uint32_t page, enum block_fiel
         *max = reader->pages[page].start_max_ns;
         return true;
     }
-    if (field == FIELD_IS_ROOT || page_stream_of(field, &stream) != OK) return false;
+    if (field == FIELD_IS_ROOT || field == FIELD_SPAN_ID || page_stream_of(field, &stream) != OK)
+        return false;
     const struct block_chunk *const chunk = reader_chunk(reader, page, stream);
     if (chunk->encoding != ENCODING_CONST && chunk->encoding != ENCODING_PLANES) return false;
     *min = chunk->base;
@@ -255,6 +282,7 @@ static enum err piece_open(struct block_reader *reader, uint32_t index, bool sca
         opened->bytes = at;
         return OK;
     }
+    if (piece->count > piece->len) return ERR_CORRUPT; /* a length of at least one byte each */
     struct wire_reader in = wire_reader_of(slice_of(at, piece->len));
     uint32_t *const offsets = reader_alloc(reader, (size_t)piece->count + 1, sizeof *offsets);
     if (offsets == NULL) return ERR_NO_MEMORY;

@@ -28,7 +28,11 @@ enum {
     BLOCK_MIN_READER = 1,
     BLOCK_HEADER_BYTES = 4096,
     BLOCK_SECTION_ALIGN = 64,
-    BLOCK_SECTION_PLAIN_MAX = 64 << 20, /* bound before any allocation by a reader */
+    /*
+     * Bound before any allocation by a reader. The largest sections: all distinct bytes of a block (LIVE_ARENA_MAX) with
+     * their lengths, or 8 bytes for each of LIVE_SLOTS_MAX integers of one column in one page.
+     */
+    BLOCK_SECTION_PLAIN_MAX = 160 << 20,
     BLOCK_BYTES_MAX = 1 << 30,
     BLOCK_ROWS_MAX = LIVE_ROWS_MAX,
     BLOCK_GROUP_BYTES = 2048,          /* chunks at least this large get a section of their own */
@@ -201,11 +205,5 @@ static inline uint64_t unzigzag(uint64_t value)
 {
     return value >> 1 ^ (0 - (value & 1));
 }
-
-/* Tokens: enum attribute_level, or this for a span's own name under the key "name". */
-enum { TOKEN_LEVEL_INTRINSIC = 16 };
-/* Hash of an attribute for the filters; false when attributes of this type or length have none. */
-bool block_token(uint8_t level, struct slice key, uint8_t type, struct slice bytes, uint64_t bits,
-                 uint64_t *hash);
 
 #endif

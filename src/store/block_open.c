@@ -112,7 +112,8 @@ static void *alloc_zero(struct block_reader *reader, size_t count, size_t size)
 
 static bool section_sound(const struct block_header *header, const struct block_section *section)
 {
-    return section->offset >= BLOCK_HEADER_BYTES && section->offset <= header->table_offset &&
+    return section->offset >= BLOCK_HEADER_BYTES && section->offset % BLOCK_SECTION_ALIGN == 0 &&
+           section->offset <= header->table_offset &&
            section->stored <= header->table_offset - section->offset &&
            section->plain <= BLOCK_SECTION_PLAIN_MAX && section->codec <= CODEC_ZSTD &&
            (section->codec != CODEC_PLAIN || section->stored == section->plain);
@@ -479,7 +480,8 @@ enum err block_find_trace(struct block_reader *reader, const struct trace_id *id
     return ERR_NOT_FOUND;
 }
 
-enum err block_trace_of_row(struct block_reader *reader, uint32_t row, struct trace_id *out)
+enum err block_trace_around(struct block_reader *reader, uint32_t row, struct trace_id *out, uint32_t *first,
+                            uint32_t *count)
 {
     uint32_t low = 0, high = reader->header.traces;
 
@@ -493,7 +495,16 @@ enum err block_trace_of_row(struct block_reader *reader, uint32_t row, struct tr
             high = middle;
     }
     memcpy(out->bytes, reader->trace_ids + (size_t)low * 16, 16);
+    *first = reader->trace_first[low];
+    *count = reader->trace_first[low + 1] - *first;
     return OK;
+}
+
+enum err block_trace_of_row(struct block_reader *reader, uint32_t row, struct trace_id *out)
+{
+    uint32_t first, count;
+
+    return block_trace_around(reader, row, out, &first, &count);
 }
 
 uint32_t block_resources(const struct block_reader *reader)
