@@ -35,7 +35,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_FAILED = 1, TICK_MS = 10, STOP_TICKS_MAX = 4500 / TICK_MS };
+enum {
+    EXIT_FAILED = 1,
+    TICK_MS = 10,
+    STOP_TICKS_MAX = 4500 / TICK_MS,
+    PREDECESSOR_TICKS_MAX = 400 / TICK_MS
+};
 
 /* ---- signals --------------------------------------------------------------------------------------------
  */
@@ -123,6 +128,15 @@ static void derive_limits(struct world *world)
 }
 
 /*
+ * A process that was killed lets go of its files a moment after it is gone: the kernel takes its rings down
+ * later, and they hold listeners and locks. So what looks taken is tried again for a while.
+ */
+static void tick(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = TICK_MS * (long)NS_PER_MS}, NULL);
+}
+
+/*
  * Listeners share their port (SO_REUSEPORT), so a second program on the same port would not be told: the
  * kernel would deal connections to both. Binding once without sharing finds it.
  */
@@ -153,8 +167,15 @@ static bool port_is_free(const char *address)
     }
     const int fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return true; /* whoever listens will say it better */
-    const bool bound = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                       bind(fd, &name.any, six ? sizeof name.v6 : sizeof name.v4) == 0 && listen(fd, 1) == 0;
+    bool bound = false;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0) {
+        for (unsigned ticks = 0; !bound && ticks <= PREDECESSOR_TICKS_MAX; ticks++) {
+            if (ticks > 0) tick();
+            bound = bind(fd, &name.any, six ? sizeof name.v6 : sizeof name.v4) == 0;
+            if (!bound && errno != EADDRINUSE) break;
+        }
+        bound = bound && listen(fd, 1) == 0;
+    }
     if (!bound) log_error("main", "cannot listen", "address=%s error=\"%s\"", address, strerror(errno));
     close(fd);
     return bound;
@@ -178,6 +199,10 @@ static bool open_data(struct world *world)
     err = io_dir_open(world->io, NULL, path, true, &world->data_dir);
     if (err != OK) return failed("cannot open the data directory", path, err);
     err = superblock_open(world->io, world->data_dir, &world->superblock);
+    for (unsigned ticks = 0; err == ERR_BUSY && ticks < PREDECESSOR_TICKS_MAX; ticks++) {
+        tick();
+        err = superblock_open(world->io, world->data_dir, &world->superblock);
+    }
     if (err == ERR_BUSY) return failed("another process works in the data directory", path, err);
     if (err != OK) return failed("cannot open the superblock", path, err);
     return true;
@@ -462,8 +487,7 @@ static void stop(struct world *world)
     ops_stopping(world->ops);
     enter_phase(world, PHASE_DRAIN);
     wait_for_stop(world, STATE_DRAINED, &ticks_left);
-    if (world->query != NULL)
-        query_close(world->query); /* its workers hold live blocks, segments and tickets */
+    query_close(world->query); /* its workers hold live blocks, segments and tickets */
     enter_phase(world, PHASE_CLOSE);
     wait_for_stop(world, STATE_ENDED, &ticks_left);
     close_world(world);

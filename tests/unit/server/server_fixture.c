@@ -1,10 +1,16 @@
 #include "server_fixture.h"
 
+#include "base/log.h"
 #include "io/io.h"
+#include "server/otlp_http.h"
+#include "shard/sealer.h"
+#include "shard/shard.h"
+#include "store/segment.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <ftw.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -27,39 +33,98 @@ void fixture_init(struct fixture *fixture, const struct route *routes, size_t ro
     fixture->routes_count = routes_count;
 }
 
-static void turn(struct fixture *fixture, struct io *io, struct server *server)
+/* A store in a directory of its own, for a server with a shard. */
+struct store {
+    char path[64];
+    struct io *io;
+    struct io_dir *dir, *journal_dir;
+    struct catalog *catalog;
+    struct sealer *sealer;
+    struct shard *shard;
+};
+
+static void store_open(struct store *store, struct fixture *fixture, struct io *io)
+{
+    const struct segment_config segments = {.instance = 1, .shards = 1};
+    struct catalog_report report;
+    struct shard_recovery recovery;
+
+    snprintf(store->path, sizeof store->path, "/tmp/spanmill-server-XXXXXX");
+    cr_assert_not_null(mkdtemp(store->path));
+    cr_assert_eq(io_open_plain(&store->io), OK);
+    cr_assert_eq(io_dir_open(store->io, NULL, store->path, false, &store->dir), OK);
+    cr_assert_eq(io_dir_open(store->io, store->dir, "journal-0", true, &store->journal_dir), OK);
+    cr_assert_eq(catalog_open(store->io, store->dir, &segments, &store->catalog, &report), OK);
+    const struct sealer_config sealer = {
+        .catalog = store->catalog, .threads = 1, .metrics = &fixture->sealer_metrics};
+    cr_assert_eq(sealer_open(&sealer, &store->sealer), OK);
+    const struct shard_config config = {
+        .io = io,
+        .journal_dir = store->journal_dir,
+        .catalog = store->catalog,
+        .sealer = store->sealer,
+        .metrics = &fixture->metrics,
+        .journal = {.file_bytes = 8 << 20,
+                    .cap_bytes = 64 << 20,
+                    .body_bytes_max = fixture->limits.body_bytes_max,
+                    .writes_in_flight_max = 2,
+                    .metrics = &fixture->metrics},
+        .live_blocks_max = 2,
+        .inflight_bytes_max = fixture->inflight_bytes_max,
+        .body_bytes_max = fixture->limits.body_bytes_max,
+        .plain_bytes_max = 8 << 20,
+        .live_age_ns_max = 600000000000ULL,
+    };
+    cr_assert_eq(shard_open(&config, &store->shard), OK);
+    cr_assert_eq(shard_recover(store->shard, &recovery), OK);
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+    (void)status, (void)kind, (void)walk;
+    return remove(path);
+}
+
+static void store_close(struct store *store)
+{
+    shard_drain(store->shard);
+    while (!shard_idle(store->shard))
+        cr_assert_eq(shard_turn(store->shard, 1000000), OK);
+    shard_close(store->shard);
+    sealer_close(store->sealer);
+    catalog_close(store->catalog, store->io);
+    io_dir_close(store->io, store->journal_dir);
+    io_dir_close(store->io, store->dir);
+    io_close(store->io);
+    nftw(store->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void turn(struct fixture *fixture, struct io *io, struct shard *shard, struct server *server)
 {
     unsigned handlers;
 
-    cr_assert_eq(io_turn(io, 5000000, &handlers), OK);
+    if (shard != NULL)
+        cr_assert_eq(shard_turn(shard, 5000000), OK);
+    else
+        cr_assert_eq(io_turn(io, 5000000, &handlers), OK);
     server_turn(server);
     if (atomic_load(&fixture->draining)) server_drain(server);
     atomic_store(&fixture->conns, server_conns(server));
     atomic_store(&fixture->idle, server_idle(server));
 }
 
-static void *run(void *context)
+static void serve(struct fixture *fixture, struct io *io, struct shard *shard)
 {
-    struct fixture *const fixture = context;
-    const struct io_config io_config = {
-        .ops_max = server_ops_max(&fixture->limits) + 64,
-        .receive_buffers = 16,
-        .receive_buffer_bytes = 16 * 1024,
-        .sockets_max = server_sockets_max(&fixture->limits),
-        .metrics = &fixture->metrics,
-    };
-    struct io *io;
+    struct route otlp[OTLP_HTTP_ROUTES];
     struct server *server;
 
-    if (io_open_uring(&io_config, &io) != OK) {
-        atomic_store(&fixture->failed, true);
-        return NULL;
-    }
+    otlp_http_routes(&fixture->limits.body_bytes_max, otlp);
     const struct server_config config = {
         .io = io,
+        .shard = shard,
         .metrics = &fixture->metrics,
-        .routes = fixture->routes,
-        .routes_count = fixture->routes_count,
+        .routes = shard != NULL ? otlp : fixture->routes,
+        .routes_count = shard != NULL ? OTLP_HTTP_ROUTES : fixture->routes_count,
         .limits = fixture->limits,
         .hosts = fixture->hosts,
         .hosts_count = fixture->hosts_count,
@@ -72,14 +137,37 @@ static void *run(void *context)
     atomic_store(&fixture->io, io);
     atomic_store(&fixture->ready, true);
     while (!atomic_load(&fixture->stopping))
-        turn(fixture, io, server);
+        turn(fixture, io, shard, server);
     server_close(server);
+}
+
+static void *run(void *context)
+{
+    struct fixture *const fixture = context;
+    const struct io_config io_config = {
+        .ops_max = server_ops_max(&fixture->limits) + 64,
+        .receive_buffers = 16,
+        .receive_buffer_bytes = 16 * 1024,
+        .sockets_max = server_sockets_max(&fixture->limits),
+        .metrics = &fixture->metrics,
+    };
+    struct store store = {.shard = NULL};
+    struct io *io;
+
+    if (io_open_uring(&io_config, &io) != OK) {
+        atomic_store(&fixture->failed, true);
+        return NULL;
+    }
+    if (fixture->with_shard) store_open(&store, fixture, io);
+    serve(fixture, io, store.shard);
+    if (fixture->with_shard) store_close(&store);
     io_close(io);
     return NULL;
 }
 
 bool fixture_open(struct fixture *fixture)
 {
+    log_set_level(LOG_WARN);
     cr_assert_eq(pthread_create(&fixture->thread, NULL, run, fixture), 0);
     while (!atomic_load(&fixture->ready) && !atomic_load(&fixture->failed))
         usleep(100);

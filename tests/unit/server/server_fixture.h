@@ -20,8 +20,10 @@ struct fixture {
     size_t routes_count;
     const char *const *hosts;
     size_t hosts_count;
+    bool with_shard;             /* then the routes are those of OTLP over HTTP */
+    uint64_t inflight_bytes_max; /* of the shard */
 
-    struct metrics metrics;
+    struct metrics metrics, sealer_metrics;
     uint16_t port[ROLE_COUNT];
     pthread_t thread;
     atomic_bool ready, failed, draining, stopping;
