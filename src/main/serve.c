@@ -129,7 +129,8 @@ static void derive_limits(struct world *world)
 
 /*
  * A process that was killed lets go of its files a moment after it is gone: the kernel takes its rings down
- * later, and they hold listeners and locks. So what looks taken is tried again for a while.
+ * later, and they hold listeners (and locks: superblock_open() waits, too). So a port that looks taken is
+ * tried again for a while.
  */
 static void tick(void)
 {
@@ -199,10 +200,6 @@ static bool open_data(struct world *world)
     err = io_dir_open(world->io, NULL, path, true, &world->data_dir);
     if (err != OK) return failed("cannot open the data directory", path, err);
     err = superblock_open(world->io, world->data_dir, &world->superblock);
-    for (unsigned ticks = 0; err == ERR_BUSY && ticks < PREDECESSOR_TICKS_MAX; ticks++) {
-        tick();
-        err = superblock_open(world->io, world->data_dir, &world->superblock);
-    }
     if (err == ERR_BUSY) return failed("another process works in the data directory", path, err);
     if (err != OK) return failed("cannot open the superblock", path, err);
     return true;
