@@ -1,5 +1,5 @@
 /*
- * One file of the directory at start-up (FORMAT.md, "Segment", cases A to H). It is believed in this order:
+ * One file of the directory at start-up (FORMAT.md, "Segment", cases A to M). It is believed in this order:
  *
  *   trailer and directory sound    closed: loaded as it is
  *   otherwise                      walked block by block, then closed: directory, rows and trailer are written
