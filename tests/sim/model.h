@@ -16,6 +16,7 @@ struct model {
     unsigned acked; /* the first so many were answered OK */
 };
 
+/* LOST: acknowledged and gone, or gone without a word. */
 enum verdict { GOOD, LOST, DOUBLED, WRONG };
 
 static inline const char *verdict_text(enum verdict verdict)
@@ -80,6 +81,31 @@ static inline enum verdict model_compare(const struct model *model, unsigned mus
         seen[model->ids[i]]--;
     }
     *prefix = total;
+    return GOOD;
+}
+
+/*
+ * After rot, less may be shown, but nothing else: every span as it was sent and no more often. *missing: some of
+ * the model's spans are not there, or a block could not be read.
+ */
+static inline enum verdict model_check_shown(const struct model *model, struct world *world, bool *missing)
+{
+    static struct model__found found;
+    static uint32_t sent[WORKLOAD_IDS_MAX];
+
+    found = (struct model__found){0};
+    memset(sent, 0, sizeof sent);
+    *missing = world_read(world, world->io, model__on_span, &found) != OK;
+    if (found.altered) return WRONG;
+    for (unsigned i = 0; i < model->count; i++)
+        sent[model->ids[i]]++;
+    for (uint32_t id = 0; id < WORKLOAD_IDS_MAX; id++) {
+        for (uint32_t index = 0; index < 4; index++) {
+            const uint32_t times = index < workload_request(id).spans ? sent[id] : 0;
+            if (found.spans[id][index] > times) return times == 0 ? WRONG : DOUBLED;
+            *missing |= found.spans[id][index] < times;
+        }
+    }
     return GOOD;
 }
 

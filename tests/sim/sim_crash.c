@@ -16,17 +16,20 @@
  *   4  one image in eight crashes in the middle of its recovery and is started again
  *   5  answers come in the order of the requests, with rising positions
  *
- * From each workload at most 2,500 images are taken, evenly (--per-workload); then the next seed's begins, until N
- * images have been tried. The sector size is 512
- * or 4096 bytes in turn; in two workloads of four some writes, syncs and calls on names fail as they run. The
- * last line is  images=N lost=0 doubled=0 wrong=0 seed=S  with exit code 1 when one of the three is not 0.
- * A failure is printed with the seed, event and image that reproduce it; --first stops there.
+ * From each workload at most 2,500 images are taken, evenly (--per-workload); then the next seed's begins,
+ * until N images have been tried. The sector size is 512 or 4096 bytes in turn; in two workloads of four some
+ * writes, syncs and calls on names fail as they run. The last line is
+ *
+ *   images=N lost=0 doubled=0 wrong=0 seed=S
+ *
+ * with exit code 1 when one of the three is not 0. A failure is printed with the seed, event and image that
+ * reproduce it; --first stops there.
  *
  * --hash also prints a hash over all events of the workloads and all verdicts: equal seeds, equal hashes.
  * --bug switches on one seeded bug (base/seeded_bug.h), in builds that have them: the campaign must then
  * fail.
  */
-#include "model.h"
+#include "life.h"
 
 #include "base/log.h"
 #include "base/seeded_bug.h"
@@ -39,35 +42,12 @@
 #include <unistd.h>
 
 enum {
-    DEPTH_MAX = 3,   /* a crash, in its recovery or second life, in the recovery of that */
-    POOL_BLOCKS = 3, /* live blocks of one world */
-    SHOWN_MAX = 10,  /* failures printed in full */
+    SHOWN_MAX = 10, /* failures printed in full */
     REQUESTS = 40,
     REQUESTS_LATER = 6, /* in a second life */
     RANDOM_PER_EVENT = 4,
     IMAGES_PER_WORKLOAD = 2500,
     FIRST_ID_LATER = 100, /* ids of second lives, by depth */
-};
-
-/* A request on its way through the shard. */
-struct sending {
-    struct shard_ingest ingest;
-    struct shard_body body;
-    struct life *life;
-    bool landed;
-    bool journaled; /* it will be, when accepted */
-};
-
-/* One life of a store: a world, what it has promised, and what is in flight in it. */
-struct life {
-    struct world world;
-    struct model model;
-    struct sending sendings[WORKLOAD_STEPS_MAX]; /* none is used twice in a life */
-    unsigned sendings_count;
-    uint64_t position; /* of the last answer */
-    unsigned depth;
-    bool serving; /* from the end of recovery to the beginning of the stop: the live set may be looked at */
-    bool disordered;
 };
 
 struct campaign {
@@ -87,8 +67,6 @@ struct campaign {
 
 static struct campaign campaign = {
     .seed = 1, .images_max = 2000, .per_workload = IMAGES_PER_WORKLOAD, .requests = REQUESTS};
-static struct live_block *pools[DEPTH_MAX + 1][POOL_BLOCKS];
-static struct life *lives[DEPTH_MAX + 1];
 
 static void try_image(struct sim *image, const struct model *model, unsigned must, unsigned depth,
                       uint64_t random);
@@ -119,149 +97,7 @@ static void on_abort(int number)
     raise(number);
 }
 
-/* ---- one life --------------------------------------------------------------------------------------- */
-
-static struct world_config config_of(struct sim *sim, unsigned depth)
-{
-    return (struct world_config){
-        .sim = sim,
-        .live_blocks = POOL_BLOCKS,
-        .live_pool = pools[depth],
-        .file_bytes = 128 << 10,
-        .cap_bytes = 512 << 10,
-        .body_bytes_max = 100 << 10,
-    };
-}
-
-static void on_done(struct shard_ingest *ingest)
-{
-    struct sending *sending = (struct sending *)ingest; /* its first member */
-    struct life *life = sending->life;
-    sending->landed = true;
-    if (sending->journaled && ingest->err == OK) {
-        life->disordered |= ingest->position <= life->position;
-        life->position = ingest->position;
-        life->model.acked++;
-    }
-}
-
-static void send(struct life *life, const struct step *step)
-{
-    struct bodies_request request = workload_request(step->id);
-    if (step->kind == STEP_EMPTY) request.spans = 0;
-    size_t len;
-    uint8_t *bytes = step->kind == STEP_GZIP ? bodies_make_gzip(&request, &len) : bodies_make(&request, &len);
-    if (step->kind == STEP_MALFORMED) len -= 1 + len / 3;
-
-    struct sending *sending = &life->sendings[life->sendings_count++];
-    *sending = (struct sending){.life = life};
-    if (shard_body_acquire(life->world.shard, len, &sending->body)) {
-        memcpy(sending->body.ptr, bytes, len);
-        sending->body.len = len;
-        sending->journaled = step->kind == STEP_SEND || step->kind == STEP_GZIP;
-        sending->ingest = (struct shard_ingest){
-            .body = &sending->body,
-            .codec = step->kind == STEP_GZIP ? JOURNAL_CODEC_GZIP : JOURNAL_CODEC_NONE,
-            .done = on_done,
-        };
-        shard_ingest(life->world.shard, &sending->ingest);
-        /* queued: from now on it may come back after a crash */
-        if (sending->journaled && sending->ingest.live != NULL)
-            life->model.ids[life->model.count++] = step->id;
-    } else {
-        sending->landed = true;
-    }
-    free(bytes);
-}
-
-static bool all_landed(const struct life *life)
-{
-    for (unsigned i = 0; i < life->sendings_count; i++) {
-        if (!life->sendings[i].landed) return false;
-    }
-    return true;
-}
-
-static void land(struct life *life)
-{
-    for (unsigned turn = 0; !all_landed(life) && turn < 10000; turn++) {
-        if (shard_turn(life->world.shard, NS_PER_MS) != OK) return;
-    }
-}
-
-static void fail_soon(struct life *life, uint32_t draw)
-{
-    static const enum sim_fault kinds[] = {SIM_FAULT_WRITE, SIM_FAULT_SYNC, SIM_FAULT_NAME, SIM_FAULT_SYNC};
-
-    sim_fail(life->world.config.sim, kinds[draw % 4], 1 + draw / 4 % 4,
-             draw / 16 % 2 == 0 ? ERR_IO : ERR_NO_SPACE, false);
-}
-
-static void take(struct life *life, const struct step *step)
-{
-    struct world *world = &life->world;
-
-    switch (step->kind) {
-    case STEP_SEND:
-    case STEP_GZIP:
-    case STEP_MALFORMED:
-    case STEP_EMPTY: send(life, step); return;
-    case STEP_FLUSH: shard_flush(world->shard); return;
-    case STEP_TURN: shard_turn(world->shard, NS_PER_MS); return;
-    case STEP_SEAL_TURN: sealer_step(world->sealer); return;
-    case STEP_CLOSE: shard_close_live(world->shard); return;
-    case STEP_LAND: land(life); return;
-    case STEP_FAULT: fail_soon(life, step->id); return;
-    case STEP_IDLE:
-        for (unsigned turn = 0; turn < 4; turn++)
-            shard_turn(world->shard, NS_PER_S);
-        return;
-    }
-}
-
-/* A life begins: recovery on what is there. The model is what the lives before have promised. */
-static enum err begin(struct life *life, struct sim *sim, const struct model *model, unsigned depth)
-{
-    const struct world_config config = config_of(sim, depth);
-
-    life->model = *model;
-    life->depth = depth;
-    life->position = 0;
-    life->disordered = false;
-    life->serving = false;
-    life->sendings_count = 0;
-    const enum err err = world_start(&life->world, &config);
-    life->serving = err == OK;
-    return err;
-}
-
-static void run(struct life *life, const struct workload *workload)
-{
-    for (unsigned i = 0; i < workload->count; i++)
-        take(life, &workload->steps[i]);
-}
-
-static void finish(struct life *life)
-{
-    world_settle(&life->world);
-    for (unsigned i = 0; i < life->sendings_count; i++) {
-        struct sending *sending = &life->sendings[i];
-        if (sending->body.ptr != NULL) shard_body_release(life->world.shard, &sending->body);
-    }
-    life->serving = false;
-    world_stop(&life->world);
-}
-
 /* ---- a crash in the middle of another life ---------------------------------------------------------- */
-
-/* How many requests must come back if the life ended now: what was answered, or could be seen. */
-static unsigned promised(const struct life *life)
-{
-    if (!life->serving) return life->model.acked;
-    const unsigned visible = model_visible(&life->model, &life->world);
-
-    return visible > life->model.acked ? visible : life->model.acked;
-}
 
 /* Crashes a world once, at an event drawn beforehand, and tries the image. */
 struct ambush {
@@ -281,7 +117,7 @@ static void spring(void *context, struct sim *sim)
                             ? sim_crash(sim, ambush->random / 2 % images, ambush->random)
                             : sim_crash_random(sim, ambush->random);
     const struct model model = ambush->life->model;
-    const unsigned must = ambush->life->serving ? promised(ambush->life) : ambush->must;
+    const unsigned must = ambush->life->serving ? life_promised(ambush->life) : ambush->must;
     campaign.nested++;
     try_image(image, &model, must, ambush->life->depth + 1, hash_mix(ambush->random, 3));
 }
@@ -306,9 +142,9 @@ static void second_life(struct life *life, struct sim *sim, uint64_t random)
                                            .requests = REQUESTS_LATER,
                                            .close_every = 4});
     if (life->depth < DEPTH_MAX) sim_watch(sim, spring, &ambush);
-    run(life, &workload);
+    life_run(life, &workload);
     sim_watch(sim, NULL, NULL);
-    land(life);
+    life_land(life);
     unsigned prefix = 0;
     enum verdict verdict = model_compare(&life->model, life->model.count, &life->world, &prefix);
     if (verdict == GOOD && (life->disordered || life->model.acked != life->model.count)) verdict = WRONG;
@@ -320,12 +156,12 @@ static void try_again_after_stop(struct sim *sim, const struct model *model, uns
     struct life *life = lives[depth];
     unsigned prefix = 0;
 
-    if (begin(life, sim, model, depth) != OK) {
+    if (life_begin(life, sim, model, depth) != OK) {
         count_verdict(LOST, "no start after an orderly stop", depth);
         return;
     }
     count_verdict(model_compare(model, model->count, &life->world, &prefix), "after an orderly stop", depth);
-    finish(life);
+    life_finish(life);
 }
 
 /* Starts a store on the image, compares, perhaps lives on. Owns the image. */
@@ -337,7 +173,7 @@ static void try_image(struct sim *image, const struct model *model, unsigned mus
     unsigned prefix = 0;
 
     if (depth < DEPTH_MAX && random % 8 == 0) sim_watch(image, spring, &ambush);
-    const enum err err = begin(life, image, model, depth);
+    const enum err err = life_begin(life, image, model, depth);
     sim_watch(image, NULL, NULL);
     if (err != OK) {
         count_verdict(LOST, err_text(err), depth);
@@ -347,13 +183,13 @@ static void try_image(struct sim *image, const struct model *model, unsigned mus
     const enum verdict verdict = model_compare(model, must, &life->world, &prefix);
     count_verdict(verdict, "after recovery", depth);
     if (verdict != GOOD) {
-        finish(life);
+        life_finish(life);
         sim_close(image);
         return;
     }
     life->model.count = life->model.acked = prefix; /* what is not there now must never come back */
     if (random / 8 % 4 == 0) second_life(life, image, hash_mix(random, 9));
-    finish(life);
+    life_finish(life);
     if (random / 32 % 8 == 0) {
         const struct model left = life->model;
         try_again_after_stop(image, &left, depth);
@@ -393,7 +229,7 @@ static void before_event(void *context, struct sim *sim)
         campaign.counted += images + RANDOM_PER_EVENT;
         return;
     }
-    try_images(sim, promised(life), images);
+    try_images(sim, life_promised(life), images);
 }
 
 /* Runs one workload from an empty disk to an orderly stop, with `before_event` watching. */
@@ -416,19 +252,19 @@ static uint64_t run_workload(uint64_t seed)
                                            .close_every = 12,
                                            .faults = faults ? 10 : 0});
     sim_watch(sim, before_event, life);
-    if (begin(life, sim, &nothing, 0) != OK) {
+    if (life_begin(life, sim, &nothing, 0) != OK) {
         count_verdict(LOST, "no start on an empty disk", 0);
         sim_close(sim);
         return 0;
     }
-    run(life, &workload);
-    land(life);
+    life_run(life, &workload);
+    life_land(life);
     sim_watch(sim, NULL, NULL);
-    const unsigned must = faults ? promised(life) : life->model.count;
+    const unsigned must = faults ? life_promised(life) : life->model.count;
     count_verdict(model_compare(&life->model, must, &life->world, &prefix), "without a crash", 0);
     if (life->disordered) count_verdict(WRONG, "answers out of order", 0);
     sim_watch(sim, before_event, life);
-    finish(life);
+    life_finish(life);
     sim_watch(sim, NULL, NULL);
     const uint64_t hash = hash_mix(sim_hash(sim), campaign.verdicts_hash);
     sim_close(sim);
@@ -499,27 +335,6 @@ static bool parse(int argc, char **argv)
     return campaign.per_workload >= 1 && campaign.requests >= 1 && campaign.requests <= 50;
 }
 
-static void open_pools(void)
-{
-    for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
-        lives[depth] = calloc(1, sizeof *lives[depth]);
-        assert(lives[depth] != NULL);
-        for (unsigned i = 0; i < POOL_BLOCKS; i++) {
-            const enum err err = live_open(0, &pools[depth][i]);
-            assert(err == OK);
-        }
-    }
-}
-
-static void close_pools(void)
-{
-    for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
-        for (unsigned i = 0; i < POOL_BLOCKS; i++)
-            live_close(pools[depth][i]);
-        free(lives[depth]);
-    }
-}
-
 int main(int argc, char **argv)
 {
     if (!parse(argc, argv)) {
@@ -530,12 +345,12 @@ int main(int argc, char **argv)
     }
     log_set_level(campaign.verbose ? LOG_WARN : LOG_ERROR);
     signal(SIGABRT, on_abort);
-    open_pools();
+    lives_open();
     uint64_t hash = 0;
     for (uint64_t seed = campaign.seed; campaign.images < campaign.images_max; seed++) {
         hash = hash_mix(hash ^ try_workload(seed), seed);
     }
-    close_pools();
+    lives_close();
     if (campaign.hash) printf("hash=%016" PRIx64 "\n", hash);
     printf("second_lives=%" PRIu64 " nested=%" PRIu64 "\n", campaign.second_lives, campaign.nested);
     printf("images=%" PRIu64 " lost=%" PRIu64 " doubled=%" PRIu64 " wrong=%" PRIu64 " seed=%" PRIu64 "\n",

@@ -200,7 +200,8 @@ static inline enum err world__block(struct io *io, const struct catalog_view *vi
 
 /*
  * Visits every span that a query could see now: the live set first, then the catalog, less the live blocks
- * that the catalog has. io: the calling thread's. An error means that a block could not be read.
+ * that the catalog has. io: the calling thread's. An error means that a block could not be read; the
+ * others are visited all the same.
  */
 static inline enum err world_read(struct world *world, struct io *io, world_span_fn *visit, void *context)
 {
@@ -214,8 +215,10 @@ static inline enum err world_read(struct world *world, struct io *io, world_span
         if (!catalog_has(view, shard_index(world->shard), live.blocks[i]->seq))
             world__live(live.blocks[i], &emit);
     }
-    for (uint32_t i = 0; i < catalog_blocks(view) && err == OK; i++)
-        err = world__block(io, view, i, &emit);
+    for (uint32_t i = 0; i < catalog_blocks(view); i++) {
+        const enum err read = world__block(io, view, i, &emit);
+        if (err == OK) err = read;
+    }
     catalog_release(world->catalog, view);
     shard_live_release(world->shard, &live);
     return err;

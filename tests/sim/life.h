@@ -1,0 +1,203 @@
+/*
+ * A life of a store, from its start on a simulated disk to its stop, and the requests that it is sent: the steps of
+ * a workload (workload.h) played on a real shard, with the model (model.h) kept beside it.
+ */
+#ifndef TESTS_SIM_LIFE_H
+#define TESTS_SIM_LIFE_H
+
+#include "model.h"
+
+enum {
+    DEPTH_MAX = 3,   /* a crash, in its recovery or second life, in the recovery of that */
+    POOL_BLOCKS = 3, /* live blocks of one world */
+};
+
+/* A request on its way through the shard. */
+struct sending {
+    struct shard_ingest ingest;
+    struct shard_body body;
+    struct life *life;
+    bool landed;
+    bool journaled; /* it will be, when accepted */
+};
+
+/* One life of a store: a world, what it has promised, and what is in flight in it. */
+struct life {
+    struct world world;
+    struct model model;
+    struct sending sendings[WORKLOAD_STEPS_MAX]; /* none is used twice in a life */
+    unsigned sendings_count;
+    uint64_t position; /* of the last answer */
+    unsigned depth;
+    bool serving; /* from the end of recovery to the beginning of the stop: the live set may be looked at */
+    bool disordered;
+};
+
+static struct live_block *pools[DEPTH_MAX + 1][POOL_BLOCKS];
+static struct life *lives[DEPTH_MAX + 1]; /* one for each depth, used again and again */
+
+static inline void lives_open(void)
+{
+    for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
+        lives[depth] = calloc(1, sizeof *lives[depth]);
+        assert(lives[depth] != NULL);
+        for (unsigned i = 0; i < POOL_BLOCKS; i++) {
+            const enum err err = live_open(0, &pools[depth][i]);
+            assert(err == OK);
+        }
+    }
+}
+
+static inline void lives_close(void)
+{
+    for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
+        for (unsigned i = 0; i < POOL_BLOCKS; i++)
+            live_close(pools[depth][i]);
+        free(lives[depth]);
+    }
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------- */
+
+static inline struct world_config life_config(struct sim *sim, unsigned depth)
+{
+    return (struct world_config){
+        .sim = sim,
+        .live_blocks = POOL_BLOCKS,
+        .live_pool = pools[depth],
+        .file_bytes = 128 << 10,
+        .cap_bytes = 512 << 10,
+        .body_bytes_max = 100 << 10,
+    };
+}
+
+static inline void life_on_done(struct shard_ingest *ingest)
+{
+    struct sending *sending = (struct sending *)ingest; /* its first member */
+    struct life *life = sending->life;
+    sending->landed = true;
+    if (sending->journaled && ingest->err == OK) {
+        life->disordered |= ingest->position <= life->position;
+        life->position = ingest->position;
+        life->model.acked++;
+    }
+}
+
+static inline void life_send(struct life *life, const struct step *step)
+{
+    struct bodies_request request = workload_request(step->id);
+    if (step->kind == STEP_EMPTY) request.spans = 0;
+    size_t len;
+    uint8_t *bytes = step->kind == STEP_GZIP ? bodies_make_gzip(&request, &len) : bodies_make(&request, &len);
+    if (step->kind == STEP_MALFORMED) len -= 1 + len / 3;
+
+    struct sending *sending = &life->sendings[life->sendings_count++];
+    *sending = (struct sending){.life = life};
+    if (shard_body_acquire(life->world.shard, len, &sending->body)) {
+        memcpy(sending->body.ptr, bytes, len);
+        sending->body.len = len;
+        sending->journaled = step->kind == STEP_SEND || step->kind == STEP_GZIP;
+        sending->ingest = (struct shard_ingest){
+            .body = &sending->body,
+            .codec = step->kind == STEP_GZIP ? JOURNAL_CODEC_GZIP : JOURNAL_CODEC_NONE,
+            .done = life_on_done,
+        };
+        shard_ingest(life->world.shard, &sending->ingest);
+        /* queued: from now on it may come back after a crash */
+        if (sending->journaled && sending->ingest.live != NULL)
+            life->model.ids[life->model.count++] = step->id;
+    } else {
+        sending->landed = true;
+    }
+    free(bytes);
+}
+
+static inline bool life_landed(const struct life *life)
+{
+    for (unsigned i = 0; i < life->sendings_count; i++) {
+        if (!life->sendings[i].landed) return false;
+    }
+    return true;
+}
+
+static inline void life_land(struct life *life)
+{
+    for (unsigned turn = 0; !life_landed(life) && turn < 10000; turn++) {
+        if (shard_turn(life->world.shard, NS_PER_MS) != OK) return;
+    }
+}
+
+static inline void life_fail_soon(struct life *life, uint32_t draw)
+{
+    static const enum sim_fault kinds[] = {SIM_FAULT_WRITE, SIM_FAULT_SYNC, SIM_FAULT_NAME, SIM_FAULT_SYNC};
+
+    sim_fail(life->world.config.sim, kinds[draw % 4], 1 + draw / 4 % 4,
+             draw / 16 % 2 == 0 ? ERR_IO : ERR_NO_SPACE, false);
+}
+
+static inline void life_take(struct life *life, const struct step *step)
+{
+    struct world *world = &life->world;
+
+    switch (step->kind) {
+    case STEP_SEND:
+    case STEP_GZIP:
+    case STEP_MALFORMED:
+    case STEP_EMPTY: life_send(life, step); return;
+    case STEP_FLUSH: shard_flush(world->shard); return;
+    case STEP_TURN: shard_turn(world->shard, NS_PER_MS); return;
+    case STEP_SEAL_TURN: sealer_step(world->sealer); return;
+    case STEP_CLOSE: shard_close_live(world->shard); return;
+    case STEP_LAND: life_land(life); return;
+    case STEP_FAULT: life_fail_soon(life, step->id); return;
+    case STEP_IDLE:
+        for (unsigned turn = 0; turn < 4; turn++)
+            shard_turn(world->shard, NS_PER_S);
+        return;
+    }
+}
+
+/* A life begins: recovery on what is there. The model is what the lives before have promised. */
+static inline enum err life_begin(struct life *life, struct sim *sim, const struct model *model,
+                                  unsigned depth)
+{
+    const struct world_config config = life_config(sim, depth);
+
+    life->model = *model;
+    life->depth = depth;
+    life->position = 0;
+    life->disordered = false;
+    life->serving = false;
+    life->sendings_count = 0;
+    const enum err err = world_start(&life->world, &config);
+    life->serving = err == OK;
+    return err;
+}
+
+static inline void life_run(struct life *life, const struct workload *workload)
+{
+    for (unsigned i = 0; i < workload->count; i++)
+        life_take(life, &workload->steps[i]);
+}
+
+static inline void life_finish(struct life *life)
+{
+    world_settle(&life->world);
+    for (unsigned i = 0; i < life->sendings_count; i++) {
+        struct sending *sending = &life->sendings[i];
+        if (sending->body.ptr != NULL) shard_body_release(life->world.shard, &sending->body);
+    }
+    life->serving = false;
+    world_stop(&life->world);
+}
+
+/* How many requests must come back if the life ended now: what was answered, or could be seen. */
+static inline unsigned life_promised(const struct life *life)
+{
+    if (!life->serving) return life->model.acked;
+    const unsigned visible = model_visible(&life->model, &life->world);
+
+    return visible > life->model.acked ? visible : life->model.acked;
+}
+
+#endif
