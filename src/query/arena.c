@@ -34,11 +34,16 @@ void arena_reset(struct arena *arena)
     arena->charged_bytes = 0;
 }
 
-static bool has_room(const struct arena *arena, size_t bytes)
+size_t arena_left(const struct arena *arena)
 {
     const size_t held = arena->bytes + arena->charged_bytes;
 
-    return held <= arena->bytes_max && bytes <= arena->bytes_max - held;
+    return held < arena->bytes_max ? arena->bytes_max - held : 0;
+}
+
+static bool has_room(const struct arena *arena, size_t bytes)
+{
+    return bytes <= arena_left(arena);
 }
 
 /* Pieces double with what is held already, up to a bound: few pieces, little waste. */

@@ -30,6 +30,8 @@ struct slice arena_copy(struct arena *arena, struct slice bytes);
  */
 void *arena_grow(struct arena *arena, void *array, size_t element_bytes, size_t count, size_t wanted,
                  size_t *capacity);
+/* How much may still be taken. */
+size_t arena_left(const struct arena *arena);
 /* Counts memory that somebody else holds for this query; false: too much, and nothing is counted. */
 bool arena_charge(struct arena *arena, size_t bytes);
 void arena_discharge(struct arena *arena, size_t bytes);

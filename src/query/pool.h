@@ -27,6 +27,9 @@ struct worker {
     bool started;
     struct io *io;
     struct otlp_json *otlp_json;
+    struct otlp_decoder *decoder;
+    struct page_fields *page;
+    struct block_cache cache;
     struct snapshot snapshot;
 };
 

@@ -14,6 +14,8 @@
 
 #include <stdlib.h>
 
+enum { CACHE_BYTES_MAX = 32 << 20 }; /* of blocks that a worker keeps open */
+
 static const struct query_config defaults = {
     .threads = 2,
     .waiting_max = 32,
@@ -115,8 +117,12 @@ static void *work_on(void *context)
 static enum err worker_start(struct worker *worker, struct query *query)
 {
     worker->query = query;
+    block_cache_init(&worker->cache, query->config.catalog, CACHE_BYTES_MAX);
     TRY(snapshot_init(&worker->snapshot, &query->config));
     TRY(otlp_json_open(&worker->otlp_json));
+    TRY(otlp_decoder_open(&worker->decoder));
+    worker->page = malloc(sizeof *worker->page);
+    if (worker->page == NULL) return ERR_NO_MEMORY;
     TRY(io_open_plain(&worker->io));
     worker->started = pthread_create(&worker->thread, NULL, work_on, worker) == 0;
     return worker->started ? OK : ERR_NO_MEMORY;
@@ -125,7 +131,10 @@ static enum err worker_start(struct worker *worker, struct query *query)
 static void worker_stop(struct worker *worker)
 {
     if (worker->started) pthread_join(worker->thread, NULL);
+    block_cache_deinit(&worker->cache);
     if (worker->io != NULL) io_close(worker->io);
+    free(worker->page);
+    if (worker->decoder != NULL) otlp_decoder_close(worker->decoder);
     if (worker->otlp_json != NULL) otlp_json_close(worker->otlp_json);
     snapshot_deinit(&worker->snapshot);
 }

@@ -167,9 +167,9 @@ static enum err ask(struct work *work, struct request *request, struct outcome *
 {
     TRY(wait_after(work, request));
     if (!request_resolve(request, io_wall_ns(work->io))) return ERR_MALFORMED;
-    snapshot_acquire(&work->snapshot, work->config);
+    snapshot_acquire(&work->snapshot, work->config, work->cache);
     const enum err err = run(work, outcome);
-    snapshot_release(&work->snapshot, work->config);
+    snapshot_release(&work->snapshot, work->config, work->cache);
     return err;
 }
 
@@ -180,6 +180,9 @@ void question_answer(struct worker *worker, struct job *job)
         .config = &query->config,
         .io = worker->io,
         .otlp_json = worker->otlp_json,
+        .decoder = worker->decoder,
+        .page = worker->page,
+        .cache = &worker->cache,
         .request = &job->request,
         .ticket = &job->ticket,
         .stopping = &query->stopping,

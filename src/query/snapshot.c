@@ -37,19 +37,19 @@ static void add_live(struct snapshot *snapshot, const struct shard_live_set *set
     }
 }
 
-void snapshot_acquire(struct snapshot *snapshot, const struct query_config *config)
+void snapshot_acquire(struct snapshot *snapshot, const struct query_config *config, struct block_cache *cache)
 {
     for (size_t i = 0; i < config->shards_count; i++)
         shard_live_acquire(config->shards[i], &snapshot->sets[i]);
-    snapshot->view = catalog_acquire(config->catalog);
+    snapshot->view = block_cache_view(cache);
     snapshot->live_count = 0;
     for (size_t i = 0; i < config->shards_count; i++)
         add_live(snapshot, &snapshot->sets[i]);
 }
 
-void snapshot_release(struct snapshot *snapshot, const struct query_config *config)
+void snapshot_release(struct snapshot *snapshot, const struct query_config *config, struct block_cache *cache)
 {
-    catalog_release(config->catalog, snapshot->view);
+    block_cache_settle(cache, snapshot->view);
     for (size_t i = 0; i < config->shards_count; i++)
         shard_live_release(config->shards[i], &snapshot->sets[i]);
 }

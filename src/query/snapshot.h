@@ -6,8 +6,8 @@
 #ifndef QUERY_SNAPSHOT_H
 #define QUERY_SNAPSHOT_H
 
+#include "block_cache.h"
 #include "shard/shard.h"
-#include "store/segment.h"
 
 struct query_config;
 
@@ -26,7 +26,9 @@ struct snapshot {
 /* Memory for as many shards as there are; once per worker. */
 enum err snapshot_init(struct snapshot *snapshot, const struct query_config *config);
 void snapshot_deinit(struct snapshot *snapshot);
-void snapshot_acquire(struct snapshot *snapshot, const struct query_config *config);
-void snapshot_release(struct snapshot *snapshot, const struct query_config *config);
+void snapshot_acquire(struct snapshot *snapshot, const struct query_config *config,
+                      struct block_cache *cache);
+void snapshot_release(struct snapshot *snapshot, const struct query_config *config,
+                      struct block_cache *cache);
 
 #endif

@@ -216,19 +216,18 @@ static enum err collect_block(struct collect *collect, uint32_t block)
     struct work *const work = collect->work;
     const size_t spans_before = collect->trace->count;
     const uint64_t bytes_before = collect->trace->bytes;
-    struct open_block open;
+    struct open_block *open;
 
     TRY(work_check(work));
     enum err err = work_open_block(work, block, &open);
-    if (err == ERR_CORRUPT) return OK;
-    TRY(err);
-    err = collect_open_block(collect, &open);
-    if (err == OK) err = work_settle(work, &open);
-    work_close_block(work, &open);
+    if (err == OK) {
+        err = work_close_block(work, open, collect_open_block(collect, open));
+        work->coverage.blocks += err != ERR_CORRUPT;
+    }
     if (err != ERR_CORRUPT) return err;
+    work->coverage.fenced_blocks++;
     collect->trace->count = spans_before; /* all of a block or nothing */
     collect->trace->bytes = bytes_before;
-    work_fence(work, block);
     return OK;
 }
 
@@ -367,7 +366,7 @@ enum err trace_collect(struct work *work, const struct trace_id *id, struct trac
     struct collect collect = {.work = work, .id = id, .trace = out};
     enum err err = OK;
 
-    *out = (struct trace){0};
+    *out = (struct trace){.id = *id};
     for (unsigned i = 0; i < work->snapshot.live_count && err == OK; i++)
         err = collect_live(&collect, &work->snapshot.live[i]);
     if (err == OK) err = collect_segments(&collect);

@@ -36,6 +36,7 @@ struct envelope_set {
 };
 
 struct trace {
+    struct trace_id id;
     struct trace_span *spans;
     size_t count, capacity;
     uint64_t bytes; /* of all messages */

@@ -12,29 +12,8 @@ enum err work_check(const struct work *work)
     return io_now_ns(work->io) > work->deadline_ns ? ERR_DEADLINE : OK;
 }
 
-void work_fence(struct work *work, uint32_t block)
-{
-    const struct catalog_block *const entry = catalog_block(work->snapshot.view, block);
-
-    catalog_fence(work->config->catalog, entry->summary.shard, entry->summary.seq);
-    work->coverage.fenced_blocks++;
-}
-
-enum err work_open_block(struct work *work, uint32_t block, struct open_block *out)
-{
-    const enum err err = catalog_open_block(work->snapshot.view, work->io, block, &out->source, &out->reader);
-
-    if (err == ERR_CORRUPT) work->coverage.fenced_blocks++;
-    TRY(err);
-    out->block = block;
-    out->charged_bytes = 0;
-    work->coverage.blocks++;
-    const enum err settled = work_settle(work, out);
-    if (settled != OK) work_close_block(work, out);
-    return settled;
-}
-
-enum err work_settle(struct work *work, struct open_block *open)
+/* What the reader took since it was last looked at. */
+static enum err charge(struct work *work, struct open_block *open)
 {
     const size_t bytes = block_memory(open->reader);
 
@@ -44,8 +23,22 @@ enum err work_settle(struct work *work, struct open_block *open)
     return OK;
 }
 
-void work_close_block(struct work *work, struct open_block *open)
+enum err work_open_block(struct work *work, uint32_t block, struct open_block **out)
 {
+    struct open_block *open;
+
+    TRY(block_cache_open(work->cache, work->snapshot.view, work->io, block, &open));
+    open->charged_bytes = 0;
+    if (charge(work, open) != OK) return work_close_block(work, open, ERR_TOO_LARGE);
+    *out = open;
+    return OK;
+}
+
+enum err work_close_block(struct work *work, struct open_block *open, enum err err)
+{
+    if (err == OK) err = charge(work, open);
     arena_discharge(&work->arena, open->charged_bytes);
-    block_close(open->reader);
+    if (err == ERR_CORRUPT) catalog_fence(work->config->catalog, open->shard, open->seq);
+    block_cache_close(work->cache, open, err == OK);
+    return err;
 }

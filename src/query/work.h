@@ -6,6 +6,7 @@
 #define QUERY_WORK_H
 
 #include "arena.h"
+#include "block_cache.h"
 #include "query/query.h"
 #include "request.h"
 #include "snapshot.h"
@@ -14,7 +15,6 @@
 
 struct io;
 struct otlp_json;
-struct block_reader;
 
 /* What an answer covered; part of every answer. Blocks count once, however often they are looked into. */
 struct coverage {
@@ -24,10 +24,18 @@ struct coverage {
     uint32_t fenced_blocks;  /* damaged and perhaps needed: the answer is partial */
 };
 
+/* A page of every field of a block: the worker's, for whoever needs it. */
+struct page_fields {
+    uint64_t values[FIELD_COUNT][BLOCK_PAGE_ROWS];
+};
+
 struct work {
     const struct query_config *config; /* borrowed, as all pointers here */
     struct io *io;
     struct otlp_json *otlp_json;
+    struct otlp_decoder *decoder;
+    struct page_fields *page;
+    struct block_cache *cache;
     const struct request *request;
     const struct exchange_ticket *ticket;
     const atomic_bool *stopping;
@@ -41,20 +49,14 @@ struct work {
 enum err work_check(const struct work *work);
 
 /*
- * Opens a block of the snapshot and charges its memory. ERR_CORRUPT: it was fenced, and is counted as such in
- * the coverage; the query goes on without it. work_settle() after use counts what the reader took meanwhile.
+ * Opens a block of the snapshot and charges its memory. ERR_CORRUPT: it is fenced; the query goes on without
+ * it, and its coverage says so.
  */
-struct open_block {
-    struct catalog_source source;
-    struct block_reader *reader;
-    uint32_t block;
-    size_t charged_bytes;
-};
-enum err work_open_block(struct work *work, uint32_t block, struct open_block *out);
-/* ERR_TOO_LARGE: the query uses too much memory. */
-enum err work_settle(struct work *work, struct open_block *open);
-void work_close_block(struct work *work, struct open_block *open);
-/* A block that is damaged: fences it for everybody and counts it. */
-void work_fence(struct work *work, uint32_t block);
+enum err work_open_block(struct work *work, uint32_t block, struct open_block **out);
+/*
+ * Closes it, with what came of its use: OK stays OK unless the block took more memory than there is
+ * (ERR_TOO_LARGE); ERR_CORRUPT fences it for everybody.
+ */
+enum err work_close_block(struct work *work, struct open_block *open, enum err err);
 
 #endif
