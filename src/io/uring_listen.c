@@ -127,7 +127,7 @@ enum err uring__listen(struct io *io, const char *address, int cpu, io_accept_fn
     struct uring *const uring = (struct uring *)io;
     union address parsed;
     socklen_t length;
-    int fd;
+    int fd = -1;
     struct io_listener *listener = NULL;
 
     for (unsigned i = 0; i < URING_LISTENERS_MAX && listener == NULL; i++)
