@@ -102,7 +102,8 @@ void *desk_run(void *context)
 
     placement_name("desk");
     enum err err = io_open_uring(&io_config, &io);
-    if (err != OK) return fail(own, "cannot set up io_uring", "", err);
+    if (err != OK)
+        return fail(own, "cannot set up io_uring (containers: the seccomp profile must allow it)", "", err);
     const struct server_config config = {
         .io = io,
         .metrics = &own->metrics,

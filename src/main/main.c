@@ -85,7 +85,9 @@ static int run_plan(int count, const char *const *arguments)
     placement_read(&placement);
     const unsigned wanted = (unsigned)options_number(&options, OPTION_SHARDS);
     const unsigned shards = wanted > 0 ? wanted : placement_shards(placement.cpus_count);
-    const unsigned found = plan_read("", &placement, shards, interfaces, PLAN_INTERFACES_MAX);
+    unsigned found = plan_read("", &placement, shards, interfaces, PLAN_INTERFACES_MAX);
+    plan_order_cpus(interfaces, found, &placement);
+    found = plan_read("", &placement, shards, interfaces, PLAN_INTERFACES_MAX);
     (json ? plan_print_json : plan_print)(stdout, interfaces, found, shards);
     return 0;
 }

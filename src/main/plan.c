@@ -247,6 +247,41 @@ unsigned plan_read(const char *root, const struct placement *placement, unsigned
     return count;
 }
 
+/* ---- CPUs in the order of queues ----------------------------------------------------------------------- */
+
+static unsigned queues_with_a_cpu(const struct plan_interface *interface)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < interface->queues_count; i++)
+        count += interface->queues[i].cpu >= 0;
+    return count;
+}
+
+/* Moves the CPU to place `to`, if it stands there or behind; the others keep their order. */
+static bool move_to(struct placement *placement, int cpu, unsigned to)
+{
+    for (unsigned i = to; i < placement->cpus_count; i++) {
+        if ((int)placement->cpus[i] != cpu) continue;
+        memmove(&placement->cpus[to + 1], &placement->cpus[to], (i - to) * sizeof *placement->cpus);
+        placement->cpus[to] = (unsigned)cpu;
+        return true;
+    }
+    return false;
+}
+
+void plan_order_cpus(const struct plan_interface *interfaces, unsigned count, struct placement *placement)
+{
+    const struct plan_interface *widest = NULL;
+    unsigned front = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        if (queues_with_a_cpu(&interfaces[i]) > (widest != NULL ? queues_with_a_cpu(widest) : 0))
+            widest = &interfaces[i];
+    for (unsigned i = 0; widest != NULL && i < widest->queues_count; i++)
+        front += move_to(placement, widest->queues[i].cpu, front);
+}
+
 /* ---- printing -------------------------------------------------------------------------------------------
  */
 

@@ -32,6 +32,11 @@ struct plan_interface {
  */
 unsigned plan_read(const char *root, const struct placement *placement, unsigned shards_count,
                    struct plan_interface *out, unsigned capacity);
+/*
+ * Moves the CPUs that serve the receive queues of the interface with most of them to the front, in order of the queues:
+ * shard i then runs where queue i arrives. CPUs that we may not use are passed over.
+ */
+void plan_order_cpus(const struct plan_interface *interfaces, unsigned count, struct placement *placement);
 void plan_print(FILE *out, const struct plan_interface *interfaces, unsigned count, unsigned shards_count);
 void plan_print_json(FILE *out, const struct plan_interface *interfaces, unsigned count,
                      unsigned shards_count);

@@ -18,6 +18,7 @@
 #include "config.h"
 #include "io/io.h"
 #include "placement.h"
+#include "plan.h"
 #include "process.h"
 #include "shard/sealer.h"
 #include "store/segment.h"
@@ -31,7 +32,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,10 +194,28 @@ static bool failed(const char *what, const char *object, enum err err)
     return false;
 }
 
+/* Span data is personal data: nobody else may be able to put files there. What is made below it is 0700 and 0600. */
+static bool is_private(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0) return true; /* it will be made, or opening it says what is wrong */
+    if (status.st_mode & S_IWOTH) {
+        log_error("main", "everybody may write to the data directory", "data=%s mode=%o", path,
+                  (unsigned)status.st_mode & 07777);
+        return false;
+    }
+    if (status.st_uid != geteuid())
+        log_warn("main", "the data directory belongs to another user", "data=%s uid=%u", path,
+                 (unsigned)status.st_uid);
+    return true;
+}
+
 static bool open_data(struct world *world)
 {
     const char *const path = options_text(world->options, OPTION_DATA);
 
+    if (!is_private(path)) return false;
     enum err err = io_open_plain(&world->io);
     if (err != OK) return failed("cannot set up files", "", err);
     err = io_dir_open(world->io, NULL, path, true, &world->data_dir);
@@ -418,8 +439,23 @@ static void wait_for_stop(const struct world *world, enum thread_state state, un
     if (any_failed(world)) end_at_once(EXIT_FAILED);
 }
 
+/* Each connection is a descriptor; the usual soft limit of 1,024 is below our own. */
+static void raise_descriptor_limit(const struct world *world)
+{
+    const uint64_t wanted = (uint64_t)(world->shards_count + 1) * server_sockets_max(&world->limits) +
+                            256 /* files */;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= wanted) return;
+    log_warn("main", "fewer descriptors than connections allowed", "limit=%" PRIu64 " wanted=%" PRIu64,
+             (uint64_t)limit.rlim_cur, wanted);
+}
+
 static bool start_threads(struct world *world)
 {
+    raise_descriptor_limit(world);
     if (!start_thread(&world->desk.thread, desk_run, &world->desk)) return false;
     for (unsigned i = 0; i < world->shards_count; i++)
         if (!start_thread(&world->shards[i].thread, shard_thread_run, &world->shards[i])) return false;
@@ -491,6 +527,16 @@ static void stop(struct world *world)
     log_info("main", "stopped", "milliseconds_max=%u", (STOP_TICKS_MAX - ticks_left) * TICK_MS);
 }
 
+/* Shard i runs where receive queue i arrives, as far as that can be found out. */
+static void read_placement(struct placement *placement)
+{
+    static struct plan_interface interfaces[PLAN_INTERFACES_MAX];
+
+    placement_read(placement);
+    const unsigned found = plan_read("", placement, placement->cpus_count, interfaces, PLAN_INTERFACES_MAX);
+    plan_order_cpus(interfaces, found, placement);
+}
+
 static bool ports_are_free(const struct options *options)
 {
     return port_is_free(options_text(options, OPTION_OTLP_HTTP)) &&
@@ -508,7 +554,7 @@ int serve(const struct options *options)
     log_set_level((enum log_level)options_number(options, OPTION_LOG_LEVEL));
     world.options = options;
     signals_block();
-    placement_read(&placement);
+    read_placement(&placement);
     derive_limits(&world);
     log_info("main", "spanmill", "version=%s data=%s cpus=%u", SPANMILL_VERSION,
              options_text(options, OPTION_DATA), placement.cpus_count);

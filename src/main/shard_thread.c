@@ -199,7 +199,8 @@ void *shard_thread_run(void *context)
         log_warn("main", "cannot pin a shard", "shard=%u cpu=%d", own->index, own->cpu);
 
     err = open_io(own, &io);
-    if (err != OK) return fail(own, "cannot set up io_uring", err);
+    if (err != OK)
+        return fail(own, "cannot set up io_uring (containers: the seccomp profile must allow it)", err);
     err = open_shard(own, io, &shard);
     if (err != OK) return fail(own, "cannot open the shard", err);
     err = recover(own, shard);

@@ -125,6 +125,21 @@ Test(plan, says_where_it_is_not_one_to_one)
     cr_expect_str_eq(why_not("0\n", "3\n", 2), "a queue is served by a CPU without a shard");
 }
 
+Test(plan, orders_cpus_by_the_queues_they_serve)
+{
+    struct placement placement = {.cpus = {0, 1, 2, 3}, .cpus_count = 4};
+
+    cr_expect_str_eq(why_not("3\n", "1\n", 2), "a queue is served by a CPU without a shard");
+    plan_order_cpus(interfaces, 1, &placement);
+    cr_expect_arr_eq(placement.cpus, ((unsigned[]){3, 1, 0, 2}), 4 * sizeof(unsigned));
+    cr_assert_eq(plan_read(root, &placement, 2, interfaces, PLAN_INTERFACES_MAX), 1);
+    cr_expect_null(interfaces[0].why_not);
+    cr_expect_str_eq(why_not("7\n", "1\n", 2), "a queue is served by a CPU without a shard");
+    placement = four_cpus;
+    plan_order_cpus(interfaces, 1, &placement);
+    cr_expect_arr_eq(placement.cpus, ((unsigned[]){1, 0, 2, 3}), 4 * sizeof(unsigned));
+}
+
 Test(plan, an_interface_without_interrupts_is_said_to_have_none)
 {
     put_interface("eth0", 1, -1);
