@@ -22,6 +22,10 @@
 #include <stdlib.h>
 
 enum { PAGE = BLOCK_PAGE_ROWS, UNASSIGNED = 0xffffffff };
+/* Bytes of all raw values of strings, bytes and nested values in a block. */
+enum { RAW_BYTES_MAX = 128 << 20 };
+static_assert((int)RAW_BYTES_MAX <= (int)BLOCK_SECTION_PLAIN_MAX,
+              "one column of one page may hold all of them");
 
 /* What is known of one column while encoding. */
 struct column_plan {
@@ -32,6 +36,7 @@ struct column_plan {
     uint32_t empty_id;               /* id of the empty string of fixed columns */
     uint32_t page_count, page_first; /* values in the page being written */
     int64_t min, max;                /* of integer values, over all pairs */
+    uint32_t longest;                /* bytes of a value, over all pairs */
     uint64_t token;                  /* the column's part of the hashes of its tokens */
 };
 
@@ -104,10 +109,12 @@ struct job {
     X(children.trace)                                                                                        \
     X(children.span)                                                                                         \
     X(children.flags)                                                                                        \
-    X(children.bits) X(keys) X(keys_scratch) X(buckets) X(span_ids) X(plans) X(cursors) X(pair_ids)          \
-        X(pair_next) X(values) X(ids) X(wide) X(shape_rows) X(shapes_touched) X(parents) X(chunk_table)      \
-            X(page_table) X(pieces) X(piece_bytes) X(trace_ids) X(trace_rows) X(trace_hashes)                \
-                X(token_hashes) X(operations) X(operation_table) X(services) X(text)
+    X(children.bits)                                                                                         \
+    X(keys)                                                                                                  \
+    X(keys_scratch) X(buckets) X(span_ids) X(plans) X(cursors) X(pair_ids) X(pair_next) X(values) X(ids)     \
+        X(wide) X(shape_rows) X(shapes_touched) X(parents) X(chunk_table) X(page_table) X(pieces)            \
+            X(piece_bytes) X(trace_ids) X(trace_rows) X(trace_hashes) X(token_hashes) X(operations)          \
+                X(operation_table) X(services) X(text)
 
 enum err block_encoder_open(struct block_encoder **out)
 {
@@ -223,19 +230,6 @@ static bool token_value(const struct live_block *live, const struct live_pair *p
     }
 }
 
-/* The token of an attribute or span name, with its column's part of the hash prepared. */
-static void add_pair_token(struct job *job, uint32_t index)
-{
-    const struct live_pair *const pair = &job->live->pairs[index];
-    uint8_t scalar[8];
-    struct slice value;
-
-    if (pair->column < COLUMN_FIXED_COUNT && pair->column != COLUMN_NAME) return;
-    if (!token_value(job->live, pair, job->live->columns[pair->column].type, scalar, &value)) return;
-    const uint64_t hash = filter_hash_value(job->plans[pair->column].token, value);
-    bytes_put(&job->encoder->token_hashes, &hash, sizeof hash);
-}
-
 /* An overflow attribute lies in a raw column; its token is that of the attribute it holds. */
 static void add_raw_token(struct job *job, uint8_t level, struct slice key_value)
 {
@@ -244,6 +238,24 @@ static void add_raw_token(struct job *job, uint8_t level, struct slice key_value
 
     if (attribute_decode(key_value, &attribute, &fault) == OK)
         add_token(job, level, attribute.key, (uint8_t)attribute.type, attribute.bytes, attribute.bits);
+}
+
+/* The token of an attribute or span name, with its column's part of the hash prepared. */
+static void add_pair_token(struct job *job, uint32_t index)
+{
+    const struct live_pair *const pair = &job->live->pairs[index];
+    const struct live_column *const column = &job->live->columns[pair->column];
+    uint8_t scalar[8];
+    struct slice value;
+
+    if (column->type == VALUE_RAW) {
+        add_raw_token(job, column->level, live_pair_bytes(job->live, index));
+        return;
+    }
+    if (pair->column < COLUMN_FIXED_COUNT && pair->column != COLUMN_NAME) return;
+    if (!token_value(job->live, pair, column->type, scalar, &value)) return;
+    const uint64_t hash = filter_hash_value(job->plans[pair->column].token, value);
+    bytes_put(&job->encoder->token_hashes, &hash, sizeof hash);
 }
 
 /* ---- plan -----------------------------------------------------------------------------------------------
@@ -280,6 +292,7 @@ static void measure_pairs(struct job *job)
         const int64_t value = (int64_t)pair->value;
         if (value < plan->min) plan->min = value;
         if (value > plan->max) plan->max = value;
+        if (pair->len > plan->longest) plan->longest = pair->len;
     }
 }
 
@@ -300,12 +313,47 @@ static uint8_t choose_mode(const struct column_plan *plan, const struct live_col
     case VALUE_RAW: return MODE_RAW;
     case VALUE_INT:
         return distinct > plan->values / 2 ||
-                       bytes_for((uint64_t)(plan->max - plan->min)) <= bytes_for(distinct)
+                       bytes_for((uint64_t)plan->max - (uint64_t)plan->min) <= bytes_for(distinct)
                    ? MODE_RAW
                    : MODE_DICTIONARY;
     case VALUE_DOUBLE: return distinct > plan->values / 2 ? MODE_RAW : MODE_DICTIONARY;
     default: return distinct > plan->values / 4 * 3 ? MODE_RAW : MODE_DICTIONARY;
     }
+}
+
+/*
+ * Raw columns repeat their values; a few large ones that come very often would grow past every bound. Normal blocks
+ * are known to be small by their longest value; only others are counted value by value.
+ */
+static bool raw_columns_are_small(const struct job *job)
+{
+    uint64_t most = 0;
+
+    for (uint32_t i = COLUMN_RAW_SPAN; i < job->columns; i++)
+        if (job->plans[i].mode == MODE_RAW && !block_type_is_scalar(job->live->columns[i].type))
+            most += (uint64_t)job->plans[i].longest * job->plans[i].values;
+    return most <= RAW_BYTES_MAX;
+}
+
+/* Columns in the order of their numbers stay raw as long as they fit into the bound together. */
+static bool bound_raw_columns(struct job *job)
+{
+    const struct live_block *const live = job->live;
+    uint64_t left = RAW_BYTES_MAX;
+
+    if (raw_columns_are_small(job)) return true;
+    uint64_t *const bytes = array(&job->encoder->wide, job->columns, sizeof *bytes, 0);
+    if (bytes == NULL) return false;
+    for (uint32_t i = 0; i < live->counts.slots; i++)
+        bytes[live->pairs[live->slots[i]].column] += live->pairs[live->slots[i]].len;
+    for (uint32_t i = COLUMN_RAW_SPAN; i < job->columns; i++) {
+        if (job->plans[i].mode != MODE_RAW || block_type_is_scalar(live->columns[i].type)) continue;
+        if (bytes[i] > left)
+            job->plans[i].mode = MODE_DICTIONARY;
+        else
+            left -= bytes[i];
+    }
+    return true;
 }
 
 static void plan_column(struct job *job, uint32_t index)
@@ -347,7 +395,7 @@ static bool plan_columns(struct job *job)
     for (uint32_t i = 0; i < job->columns; i++)
         plan_column(job, i);
     memset(uses, 0, sizeof *uses * live->counts.shapes);
-    return true;
+    return bound_raw_columns(job);
 }
 
 /* ---- dictionary ids --------------------------------------------------------------------------------------
@@ -358,7 +406,11 @@ static uint32_t assign_id(struct job *job, struct column_plan *plan, uint32_t pa
     uint32_t *const ids = (uint32_t *)(void *)job->encoder->pair_ids.ptr;
     uint32_t *const next = (uint32_t *)(void *)job->encoder->pair_next.ptr;
 
-    if (pair == 0) return plan->empty_id = plan->distinct++;
+    if (pair == 0) {
+        if (plan == &job->plans[COLUMN_NAME])
+            add_token(job, TOKEN_LEVEL_INTRINSIC, slice_text("name"), VALUE_STRING, (struct slice){0}, 0);
+        return plan->empty_id = plan->distinct++;
+    }
     if (plan->last == UNASSIGNED)
         plan->first = pair;
     else
@@ -389,14 +441,10 @@ static struct block_chunk *chunk_of(struct job *job, uint32_t page, uint32_t str
 static void raw_token(struct job *job, uint32_t pair)
 {
     uint32_t *const ids = (uint32_t *)(void *)job->encoder->pair_ids.ptr;
-    const struct live_column *const column = &job->live->columns[job->live->pairs[pair].column];
 
     if (ids[pair] != UNASSIGNED) return;
     ids[pair] = 0;
-    if (column->type == VALUE_RAW)
-        add_raw_token(job, column->level, live_pair_bytes(job->live, pair));
-    else
-        add_pair_token(job, pair);
+    add_pair_token(job, pair);
 }
 
 static void put_raw_scalars(struct job *job, uint32_t page, uint32_t column, const uint32_t *pairs,
@@ -538,6 +586,7 @@ static uint32_t find_parent_large(const struct job *job, uint64_t parent)
     const uint32_t *const table = (const uint32_t *)(const void *)job->encoder->parents.ptr;
     const uint32_t mask = (uint32_t)(job->encoder->parents.len / sizeof *table) - 1;
 
+    if (table == NULL || job->encoder->parents.failed) return UNASSIGNED; /* the block fails in the end */
     for (uint32_t place = (uint32_t)hash_mix(parent, 0) & mask; table[place] != UNASSIGNED;
          place = (place + 1) & mask)
         if (job->span_ids[table[place]] == parent) return table[place];
@@ -804,6 +853,7 @@ static void note_operation(struct job *job, const struct live_row *row)
     const uint32_t mask = (uint32_t)(encoder->operation_table.len / sizeof *places) - 1;
     const struct operation *const list = (const struct operation *)(const void *)encoder->operations.ptr;
 
+    if (encoder->operation_table.failed) return;
     for (uint32_t place = (uint32_t)operation_hash(&operation) & mask; places[place] != UNASSIGNED;
          place = (place + 1) & mask) {
         const struct operation *const at = &list[places[place]];
@@ -1162,6 +1212,7 @@ static enum err finish(struct job *job, struct block_encoded *out)
     bytes_put(&output->bytes, output->sections.ptr, output->sections.len);
     bytes_align(&output->bytes, 4096);
     if (encoder_failed(encoder)) return ERR_NO_MEMORY;
+    assert(output->bytes.len <= BLOCK_BYTES_MAX);
 
     struct block_header header;
     job->summary.bytes = output->bytes.len;

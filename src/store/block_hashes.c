@@ -31,7 +31,7 @@ static enum err hash_envelope(void *context, const struct attribute *attribute)
     return OK;
 }
 
-static bool hash_raw(void *context, uint32_t row, uint32_t id, const struct attribute *attribute)
+static bool hash_value(void *context, uint32_t row, uint32_t id, const struct attribute *attribute)
 {
     struct hash_walk *const walk = context;
     struct attribute inner = *attribute;
@@ -51,14 +51,14 @@ static enum err hash_column(struct hash_walk *walk, uint32_t column)
     walk->level = column == COLUMN_NAME ? TOKEN_LEVEL_INTRINSIC : at.level;
     if (!at.dictionary) {
         for (uint32_t page = 0; page < block_pages(walk->reader) && walk->go_on; page++)
-            TRY(block_page_values(walk->reader, page, column, hash_raw, walk));
+            TRY(block_page_values(walk->reader, page, column, hash_value, walk));
         return OK;
     }
     for (uint32_t id = 0; id < at.distinct_count && walk->go_on; id++) {
         struct attribute attribute;
         TRY(block_dictionary_value(walk->reader, column, id, &attribute));
         if (column == COLUMN_NAME) attribute.key = slice_text("name");
-        hash_attribute(walk, walk->level, &attribute);
+        hash_value(walk, 0, id, &attribute);
     }
     return OK;
 }

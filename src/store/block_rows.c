@@ -30,7 +30,10 @@ struct children {
 };
 
 struct page_rows {
-    uint32_t page, rows;
+    uint32_t
+        structure; /* page of which shapes, children and the columns' counts are here; UINT32_MAX: none */
+    uint32_t page; /* page of which all is here */
+    uint32_t rows;
     uint64_t start[PAGE], duration[PAGE];
     uint32_t resource[PAGE], scope[PAGE], kind[PAGE], status_code[PAGE], flags[PAGE], bits[PAGE];
     uint32_t dropped_attributes[PAGE], dropped_events[PAGE], dropped_links[PAGE];
@@ -76,7 +79,7 @@ static struct page_rows *page_rows_new(const struct block_reader *reader)
     struct page_rows *const rows = calloc(1, sizeof *rows);
 
     if (rows == NULL) return NULL;
-    rows->page = UINT32_MAX;
+    rows->structure = rows->page = UINT32_MAX;
     rows->columns_count = reader->header.columns;
     rows->columns = calloc(rows->columns_count, sizeof *rows->columns);
     rows->uses = calloc(reader->header.shapes, sizeof *rows->uses);
@@ -113,7 +116,21 @@ static uint64_t sum(const uint32_t *values, uint32_t count)
     return total;
 }
 
-static enum err load_structure(struct block_reader *reader, struct page_rows *rows, uint32_t page)
+/* Values of a page by its shapes; more than a block can hold are refused before they are counted in 32 bits. */
+static enum err values_check(const struct block_reader *reader, const struct page_rows *rows)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < rows->rows; i++)
+        total += reader->shapes[rows->shape[i]].count;
+    for (uint32_t i = 0; i < rows->events.count; i++)
+        total += reader->shapes[rows->events.shapes[i]].count;
+    for (uint32_t i = 0; i < rows->links.count; i++)
+        total += reader->shapes[rows->links.shapes[i]].count;
+    return total <= LIVE_SLOTS_MAX ? OK : ERR_CORRUPT;
+}
+
+static enum err read_structure(struct block_reader *reader, struct page_rows *rows, uint32_t page)
 {
     const struct block_page *const entry = &reader->pages[page];
     const uint32_t count = reader_page_rows(reader, page);
@@ -132,7 +149,8 @@ static enum err load_structure(struct block_reader *reader, struct page_rows *ro
     TRY(reader_u32(reader, page, STREAM_LINK_SHAPE, rows->links.shapes, entry->links));
     TRY(shapes_check(reader, rows->shape, count));
     TRY(shapes_check(reader, rows->events.shapes, entry->events));
-    return shapes_check(reader, rows->links.shapes, entry->links);
+    TRY(shapes_check(reader, rows->links.shapes, entry->links));
+    return values_check(reader, rows);
 }
 
 /* Adds uses[shape] times the columns of each shape to every column's cursor, and clears uses. */
@@ -225,6 +243,18 @@ static enum err load_children(struct block_reader *reader, struct page_rows *row
     return reader_u32(reader, page, STREAM_LINK_BITS, rows->link_bits, links);
 }
 
+/* What columns are read by, and what is kept of them from one column of a page to the next. */
+static enum err load_structure(struct block_reader *reader, struct page_rows *rows, uint32_t page)
+{
+    if (rows->structure == page) return OK;
+    rows->structure = rows->page = UINT32_MAX;
+    columns_clear(rows);
+    TRY(read_structure(reader, rows, page));
+    count_columns(reader, rows);
+    rows->structure = page;
+    return OK;
+}
+
 static enum err load_page(struct block_reader *reader, uint32_t page, struct page_rows **out)
 {
     struct page_rows *const rows = rows_of(reader);
@@ -233,11 +263,9 @@ static enum err load_page(struct block_reader *reader, uint32_t page, struct pag
     *out = rows;
     if (rows->page == page) return OK;
     rows->page = UINT32_MAX;
-    columns_clear(rows);
     TRY(load_structure(reader, rows, page));
     TRY(load_fields(reader, rows, page));
     TRY(load_children(reader, rows, page));
-    count_columns(reader, rows);
     rows->page = page;
     return OK;
 }
@@ -382,12 +410,7 @@ enum err block_page_values(struct block_reader *reader, uint32_t page, uint32_t 
 
     if (page >= reader->header.pages || column >= reader->header.columns) return ERR_NOT_FOUND;
     if (rows == NULL) return ERR_NO_MEMORY;
-    if (rows->page != page) { /* structure only: cheaper than whole rows */
-        rows->page = UINT32_MAX;
-        columns_clear(rows);
-        TRY(load_structure(reader, rows, page));
-        count_columns(reader, rows);
-    }
+    TRY(load_structure(reader, rows, page));
     struct page_column *const values = &rows->columns[column];
     if (values->count == 0) return OK;
     TRY(load_column(reader, page, column, values));
@@ -538,8 +561,9 @@ static enum err write_span(struct span_writer *writer, uint32_t row, const struc
 static enum err grow(struct wire_writer *out)
 {
     const size_t capacity = out->len + out->len / 2 + 4096;
-    uint8_t *const memory = realloc(out->base, capacity);
 
+    if (out->len > BLOCK_SECTION_PLAIN_MAX) return ERR_CORRUPT; /* no request could bring such a span */
+    uint8_t *const memory = realloc(out->base, capacity);
     if (memory == NULL) return ERR_NO_MEMORY;
     out->base = memory;
     out->capacity = capacity;
