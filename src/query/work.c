@@ -8,7 +8,7 @@
 enum err work_check(const struct work *work)
 {
     if (atomic_load_explicit(work->stopping, memory_order_relaxed)) return ERR_CLOSING;
-    if (exchange_cancelled(work->ticket)) return ERR_CANCELLED;
+    if (work->ticket != NULL && exchange_cancelled(work->ticket)) return ERR_CANCELLED;
     return io_now_ns(work->io) > work->deadline_ns ? ERR_DEADLINE : OK;
 }
 

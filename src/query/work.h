@@ -37,7 +37,7 @@ struct work {
     struct page_fields *page;
     struct block_cache *cache;
     const struct request *request;
-    const struct exchange_ticket *ticket;
+    const struct exchange_ticket *ticket; /* NULL: nobody who could leave */
     const atomic_bool *stopping;
     uint64_t deadline_ns; /* by io_now_ns() */
     struct arena arena;
