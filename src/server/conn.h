@@ -16,7 +16,9 @@
 
 enum {
     BLOCK_BYTES = HTTP1_HEAD_CAPACITY, /* of heads, answers and input that came too early */
-    CONN_SPARE = 64,                   /* slots beyond conns_max: connections on their way out */
+    BLOCKS_PER_CHUNK = 64,
+    BLOCKS_WARM = 1024, /* in use at once; pages of those beyond go back to the system after use */
+    CONN_SPARE = 64,    /* slots beyond conns_max: connections on their way out */
     CONN_NONE = -1,
     DROP_BYTES_MAX = 64 * 1024,    /* body of a route that takes none */
     DISCARD_BYTES_MAX = 1 << 20,   /* rest of a refused body that is read to keep the connection */
@@ -100,10 +102,10 @@ struct conn {
 };
 
 struct block_pool {
-    uint8_t *memory;
-    size_t bytes;
+    uint8_t **chunks; /* of BLOCKS_PER_CHUNK each: too small for huge pages, which would be touched whole */
+    unsigned chunks_count;
     uint8_t **free;
-    unsigned free_count;
+    unsigned free_count, count;
 };
 
 struct listener {

@@ -21,7 +21,7 @@
 
 static_assert(sizeof(struct conn) <= 2048, "what an idle connection may cost");
 
-/* Heads and answers of all connections, and a quarter more for early input. */
+/* A head and an answer of every connection, and early input of a quarter of them. */
 static unsigned blocks_count(const struct server *server)
 {
     return server->slots * 2 + server->slots / 4;
@@ -30,17 +30,31 @@ static unsigned blocks_count(const struct server *server)
 static enum err block_pool_open(struct server *server)
 {
     struct block_pool *const pool = &server->blocks;
-    const unsigned count = blocks_count(server);
+    const unsigned chunks = (blocks_count(server) + BLOCKS_PER_CHUNK - 1) / BLOCKS_PER_CHUNK;
 
-    pool->bytes = (size_t)count * BLOCK_BYTES;
-    pool->memory = io_memory(pool->bytes);
-    pool->free = malloc(count * sizeof *pool->free);
-    if (pool->memory == NULL || pool->free == NULL) return ERR_NO_MEMORY;
-    for (unsigned i = 0; i < count; i++)
-        pool->free[i] = pool->memory + (size_t)(count - 1 - i) * BLOCK_BYTES;
-    pool->free_count = count;
-    poison(pool->memory, pool->bytes);
+    pool->count = chunks * BLOCKS_PER_CHUNK;
+    pool->chunks = calloc(chunks, sizeof *pool->chunks);
+    pool->free = malloc(pool->count * sizeof *pool->free);
+    if (pool->chunks == NULL || pool->free == NULL) return ERR_NO_MEMORY;
+    for (; pool->chunks_count < chunks; pool->chunks_count++) {
+        uint8_t *const chunk = io_memory(BLOCKS_PER_CHUNK * BLOCK_BYTES);
+        if (chunk == NULL) return ERR_NO_MEMORY;
+        pool->chunks[pool->chunks_count] = chunk;
+        for (unsigned i = 0; i < BLOCKS_PER_CHUNK; i++)
+            pool->free[pool->free_count++] = chunk + (size_t)i * BLOCK_BYTES;
+        poison(chunk, BLOCKS_PER_CHUNK * BLOCK_BYTES);
+    }
     return OK;
+}
+
+static void block_pool_close(struct block_pool *pool)
+{
+    for (unsigned i = 0; i < pool->chunks_count; i++) {
+        unpoison(pool->chunks[i], BLOCKS_PER_CHUNK * BLOCK_BYTES);
+        io_memory_free(pool->chunks[i], BLOCKS_PER_CHUNK * BLOCK_BYTES);
+    }
+    free(pool->chunks);
+    free(pool->free);
 }
 
 uint8_t *block_take(struct server *server)
@@ -57,9 +71,9 @@ void block_give(struct server *server, uint8_t *block)
 {
     struct block_pool *const pool = &server->blocks;
 
-    assert(block >= pool->memory && block < pool->memory + pool->bytes);
-    assert(pool->free_count < blocks_count(server));
+    assert(pool->free_count < pool->count);
 
+    if (pool->count - pool->free_count > BLOCKS_WARM) io_memory_forget(block, BLOCK_BYTES);
     poison(block, BLOCK_BYTES);
     pool->free[pool->free_count++] = block;
 }
@@ -86,11 +100,7 @@ enum err conn_table_open(struct server *server)
 
 void conn_table_close(struct server *server)
 {
-    if (server->blocks.memory != NULL) {
-        unpoison(server->blocks.memory, server->blocks.bytes);
-        io_memory_free(server->blocks.memory, server->blocks.bytes);
-    }
-    free(server->blocks.free);
+    block_pool_close(&server->blocks);
     if (server->sources.entries != NULL) source_table_close(&server->sources);
     free(server->generations);
     free(server->deadline_ns);
