@@ -80,6 +80,10 @@ struct journal_report {
     uint64_t missing_bytes;  /* 0: clean. Otherwise a damaged middle: bytes between the bad frame and later
                                 evidence */
     uint64_t damaged_at_lsn; /* valid when missing_bytes > 0 */
+    uint64_t short_files;    /* files that have lost their end; what stood there is gone */
+    /* 0: fine. Otherwise so many bytes are sealed, as the journal knows, but in no block of the catalog: the
+     * blocks were lost, and the journal has recycled the files. */
+    uint64_t unsealed_bytes;
 };
 typedef enum err journal_visit_fn(void *context, const struct journal_batch *batch, struct slice body,
                                   uint64_t lsn, uint64_t lsn_end);

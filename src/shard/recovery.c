@@ -126,6 +126,11 @@ static void log_report(const struct shard *shard, const struct shard_recovery *r
              " ms=%" PRIu64,
              shard->config.index, journal->batches, journal->spans, shard->sealed_lsn, journal->lsn_tail,
              (uint64_t)(report->elapsed_ns / NS_PER_MS));
+    if (journal->unsealed_bytes > 0) {
+        log_error("shard", "sealed blocks are missing, and their journal was recycled",
+                  "shard=%u after_lsn=%" PRIu64 " bytes=%" PRIu64, shard->config.index,
+                  catalog_sealed_lsn(shard->config.catalog, shard->config.index), journal->unsealed_bytes);
+    }
     if (journal->missing_bytes > 0 || shard->undecodable > 0) {
         log_warn("shard", "journal damage was accepted",
                  "shard=%u damaged_at=%" PRIu64 " missing_bytes=%" PRIu64 " undecodable=%u",

@@ -90,6 +90,8 @@ enum err journal_replay(struct journal *journal, uint64_t sealed_lsn, bool accep
 
     assert(journal->stage == JOURNAL_OPENED);
     *report = (struct journal_report){.lsn_tail = 0};
+    for (size_t i = 0; i < journal->files_count; i++)
+        report->short_files += journal->files[i].bytes < journal->file_bytes;
     if (sealed_lsn > JOURNAL_LSN_MAX) return ERR_CORRUPT;
     walk.buf = io_memory(WINDOW_BYTES);
     if (walk.buf == NULL) return ERR_NO_MEMORY;
@@ -278,7 +280,9 @@ static void walk_begin(struct walk *walk, uint64_t sealed_lsn, uint64_t sealed_k
 
     if (sealed_lsn < sealed_known_lsn && journal__file_at(journal, sealed_lsn) == NULL) {
         const uint64_t base = base_above(journal, sealed_lsn);
-        sealed_lsn = base < sealed_known_lsn ? base : sealed_known_lsn;
+        const uint64_t first_lsn = base < sealed_known_lsn ? base : sealed_known_lsn;
+        walk->report->unsealed_bytes = first_lsn - sealed_lsn;
+        sealed_lsn = first_lsn;
     }
     const struct journal_file *file = sealed_lsn > 0 ? journal__file_at(journal, sealed_lsn - 1) : NULL;
     if (file == NULL) file = journal__file_at(journal, sealed_lsn);
@@ -315,6 +319,23 @@ static enum err damaged(struct walk *walk, const struct evidence *evidence)
     return ERR_CORRUPT;
 }
 
+/* Where the stretch of the log ends that the walk has come to. */
+static uint64_t stretch_end(const struct walk *walk)
+{
+    return journal__base_of(walk->journal, walk->lsn) + walk->journal->data_bytes;
+}
+
+/*
+ * Case F: the walk ends in a file that has lost its end, which no crash does, for files get their size before their
+ * name. What stood there, evidence included, is gone. A damage accepted before is known by the frames behind it.
+ */
+static bool cut_short(const struct walk *walk)
+{
+    const struct journal_file *const file = journal__file_at(walk->journal, walk->lsn);
+
+    return file != NULL && file->bytes < walk->journal->file_bytes;
+}
+
 static enum err walk_all(struct walk *walk)
 {
     struct journal *const journal = walk->journal;
@@ -333,6 +354,10 @@ static enum err walk_all(struct walk *walk)
         if (!searched) { /* it may also map a file whose first frame is spoilt: walk on before judging */
             TRY(search_evidence(walk, &evidence));
             searched = true;
+            continue;
+        }
+        if (evidence.durable_lsn <= walk->lsn && cut_short(walk)) {
+            TRY(damaged(walk, &(struct evidence){.durable_lsn = stretch_end(walk)}));
             continue;
         }
         if (evidence.durable_lsn <= walk->lsn) break;
@@ -386,6 +411,27 @@ static bool bridges(const struct walk *walk, const struct found *found)
     return continues_lsn == walk->lsn || (!walk->chained && continues_lsn == page);
 }
 
+/*
+ * Is there nothing but padding from the walk's place to the end of its page? The page itself must have survived: one
+ * that was lost or misplaced as a whole may have held frames there.
+ */
+static bool padding_to(struct walk *walk, uint64_t page)
+{
+    const struct journal_file *const file = journal__file_at(walk->journal, walk->lsn);
+    const size_t used = (size_t)(walk->lsn % JOURNAL_PAGE_BYTES);
+    const uint8_t *bytes;
+    uint8_t before = 0, behind = 0;
+
+    if (file == NULL || page - walk->lsn >= JOURNAL_PAGE_BYTES) return false;
+    const uint64_t offset = page - JOURNAL_PAGE_BYTES - file->base + JOURNAL_PAGE_BYTES;
+    if (window_read(walk, file, offset, JOURNAL_PAGE_BYTES, &bytes) != OK) return false;
+    for (size_t i = 0; i < used; i++)
+        before |= bytes[i];
+    for (size_t i = used; i < JOURNAL_PAGE_BYTES; i++)
+        behind |= bytes[i];
+    return before != 0 && behind == 0;
+}
+
 static enum err walk_find(struct walk *walk, struct found *found)
 {
     const uint64_t page = journal_align(walk->lsn, JOURNAL_PAGE_BYTES);
@@ -396,8 +442,9 @@ static enum err walk_find(struct walk *walk, struct found *found)
     if (err != OK && err != ERR_NOT_FOUND) return err;
 
     if (page != walk->lsn && page != base) {
+        const bool may_skip = !walk->chained && padding_to(walk, page);
         err = frame_at(walk, page, found);
-        if (err == OK && (bridges(walk, found) || (!walk->chained && follows(walk, found)))) return OK;
+        if (err == OK && (bridges(walk, found) || (may_skip && follows(walk, found)))) return OK;
         if (err != OK && err != ERR_NOT_FOUND) return err;
     }
     err = frame_at(walk, base, found);

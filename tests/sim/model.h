@@ -92,6 +92,7 @@ static inline enum verdict model_check_shown(const struct model *model, struct w
 {
     static struct model__found found;
     static uint32_t sent[WORKLOAD_IDS_MAX];
+    bool doubled = false;
 
     found = (struct model__found){0};
     memset(sent, 0, sizeof sent);
@@ -102,11 +103,12 @@ static inline enum verdict model_check_shown(const struct model *model, struct w
     for (uint32_t id = 0; id < WORKLOAD_IDS_MAX; id++) {
         for (uint32_t index = 0; index < 4; index++) {
             const uint32_t times = index < workload_request(id).spans ? sent[id] : 0;
-            if (found.spans[id][index] > times) return times == 0 ? WRONG : DOUBLED;
+            if (found.spans[id][index] > 0 && times == 0) return WRONG;
+            doubled |= found.spans[id][index] > times;
             *missing |= found.spans[id][index] < times;
         }
     }
-    return GOOD;
+    return doubled ? DOUBLED : GOOD;
 }
 
 /* How many requests of the model a query could see now, without reading a file. */

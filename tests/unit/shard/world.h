@@ -217,6 +217,8 @@ static inline enum err world_read(struct world *world, struct io *io, world_span
     }
     for (uint32_t i = 0; i < catalog_blocks(view); i++) {
         const enum err read = world__block(io, view, i, &emit);
+        if (read != OK)
+            catalog_fence(world->catalog, 0, catalog_block(view, i)->summary.seq); /* as queries do */
         if (err == OK) err = read;
     }
     catalog_release(world->catalog, view);
