@@ -161,6 +161,22 @@ static enum err section_load(struct block_reader *reader, uint32_t number)
     return err;
 }
 
+enum err block_check_sums(struct block_reader *reader)
+{
+    uint32_t largest = 1;
+
+    for (uint32_t i = 0; i < reader->header.sections; i++)
+        if (reader->sections[i].stored > largest) largest = reader->sections[i].stored;
+    uint8_t *const room = malloc(largest);
+    enum err err = room == NULL ? ERR_NO_MEMORY : OK;
+    for (uint32_t i = 0; i < reader->header.sections && err == OK; i++) {
+        const uint8_t *stored;
+        err = section_stored(reader, &reader->sections[i], room, &stored);
+    }
+    free(room);
+    return err;
+}
+
 enum err reader_section(struct block_reader *reader, uint32_t number, struct slice *out)
 {
     if (number >= reader->header.sections) return ERR_CORRUPT;

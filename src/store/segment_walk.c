@@ -90,7 +90,7 @@ static enum err check_body(struct block_reader *reader, struct block_filters **o
 {
     struct hash_list lists[SEGMENT_KINDS] = {{.hashes = NULL}, {.hashes = NULL}};
 
-    enum err err = block_check(reader);
+    enum err err = block_check_sums(reader);
     if (err == OK) err = block_hashes(reader, gather, lists);
     struct block_filters *const filters = err == OK ? filters_of(lists) : NULL;
     for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
@@ -100,15 +100,49 @@ static enum err check_body(struct block_reader *reader, struct block_filters **o
     return err;
 }
 
-static enum err open_and_check(const struct segment_walk *walk, uint64_t offset, struct block_filters **out)
+/* A block in memory: one long read instead of a short direct one per section. */
+enum { WHOLE_BYTES_MAX = 64 << 20 };
+struct block_image {
+    uint8_t *bytes;
+    uint64_t len;
+};
+
+static enum err read_image(void *context, uint64_t offset, void *buf, size_t len)
 {
-    struct block_place place = {.walk = walk, .offset = offset};
-    const struct block_source source = {.read = read_block, .context = &place};
+    const struct block_image *const image = context;
+
+    if (offset > image->len || len > image->len - offset) return ERR_CORRUPT;
+    memcpy(buf, image->bytes + offset, len);
+    return OK;
+}
+
+static enum err check_source(const struct block_source *source, struct block_filters **out)
+{
     struct block_reader *reader;
 
-    TRY(block_open(&source, &reader));
+    TRY(block_open(source, &reader));
     const enum err err = check_body(reader, out);
     block_close(reader);
+    return err;
+}
+
+static enum err open_and_check(const struct segment_walk *walk, uint64_t offset, uint64_t bytes,
+                               struct block_filters **out)
+{
+    struct block_place place = {.walk = walk, .offset = offset};
+    const struct block_source file = {.read = read_block, .context = &place};
+    struct block_image image = {.bytes = bytes <= WHOLE_BYTES_MAX ? aligned_alloc(IO_ALIGN, bytes) : NULL,
+                                .len = bytes};
+    const struct block_source memory = {.read = read_image, .context = &image};
+
+    if (image.bytes == NULL) return check_source(&file, out);
+    enum err err = OK;
+    for (uint64_t at = 0; at < bytes && err == OK; at += SEGMENT_PIECE_BYTES) {
+        const uint64_t piece = bytes - at < SEGMENT_PIECE_BYTES ? bytes - at : SEGMENT_PIECE_BYTES;
+        err = read_block(&place, at, image.bytes + at, piece);
+    }
+    if (err == OK) err = check_source(&memory, out);
+    free(image.bytes);
     return err;
 }
 
@@ -137,7 +171,7 @@ static enum err examine_twice(struct segment_walk *walk, uint64_t offset, struct
         err = read_header(walk, offset, out);
         if (err != OK) continue;
         out->verdict = BLOCK_BAD_BODY;
-        err = open_and_check(walk, offset, &out->filters);
+        err = open_and_check(walk, offset, out->summary.bytes, &out->filters);
         if (err == OK) out->verdict = BLOCK_GOOD;
     }
     return err;
