@@ -400,15 +400,16 @@ static bool follows(const struct walk *walk, const struct found *found)
                                              : frame->generation == walk->generation;
 }
 
-/* Without a chain (behind damage) it is not known whether the frame before asked for the next page. */
-static bool bridges(const struct walk *walk, const struct found *found)
+/* Without a chain (behind damage) it is not known whether the frame before asked for the next page; over padding
+ * it did. */
+static bool bridges(const struct walk *walk, const struct found *found, bool padding)
 {
     const uint64_t page = journal_align(walk->lsn, JOURNAL_PAGE_BYTES);
 
     if (found->frame.type != JOURNAL_GENERATION && found->frame.type != JOURNAL_FILE) return false;
     if (!follows(walk, found)) return false;
     const uint64_t continues_lsn = control_of(found).continues_lsn;
-    return continues_lsn == walk->lsn || (!walk->chained && continues_lsn == page);
+    return continues_lsn == walk->lsn || (padding && continues_lsn == page);
 }
 
 /*
@@ -441,14 +442,14 @@ static enum err walk_find(struct walk *walk, struct found *found)
     if (err == OK && follows(walk, found)) return OK;
     if (err != OK && err != ERR_NOT_FOUND) return err;
 
+    const bool padding = !walk->chained && padding_to(walk, page);
     if (page != walk->lsn && page != base) {
-        const bool may_skip = !walk->chained && padding_to(walk, page);
         err = frame_at(walk, page, found);
-        if (err == OK && (bridges(walk, found) || (may_skip && follows(walk, found)))) return OK;
+        if (err == OK && (bridges(walk, found, padding) || (padding && follows(walk, found)))) return OK;
         if (err != OK && err != ERR_NOT_FOUND) return err;
     }
     err = frame_at(walk, base, found);
-    if (err == OK && !bridges(walk, found)) err = ERR_NOT_FOUND;
+    if (err == OK && !bridges(walk, found, padding)) err = ERR_NOT_FOUND;
     return err;
 }
 
