@@ -237,6 +237,35 @@ Test(shard, notes_in_the_journal_that_it_rests)
     end();
 }
 
+/* What a seed makes of a workload with seals and restarts. */
+static uint64_t history(uint64_t seed)
+{
+    struct sending sending;
+    sim = sim_open(&(struct sim_config){.seed = seed, .sector_bytes = 512});
+    start();
+    for (uint32_t id = 1; id <= 30; id++) {
+        send(&sending, id, 3, id % 5 == 0 ? 20000 : 0);
+        if (id % 2 == 0) shard_flush(world.shard);
+        land(&sending);
+        if (id % 9 == 0) shard_close_live(world.shard);
+        if (id % 13 == 0) restart();
+    }
+    stop();
+    const uint64_t hash = sim_hash(sim);
+    sim_close(sim);
+    sim = NULL;
+    return hash;
+}
+
+Test(shard, has_one_history_per_seed)
+{
+    for (uint64_t seed = 1; seed < 6; seed++) {
+        const uint64_t first = history(seed);
+        cr_assert_eq(history(seed), first);
+        cr_assert_neq(history(seed + 100), first);
+    }
+}
+
 /* ---- one writer, many readers ----------------------------------------------------------------------- */
 
 enum { READERS = 3, ROUNDS = 400 };
