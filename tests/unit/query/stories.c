@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 static const uint64_t base_ns = 1700000000000000000u;
+enum { REUSED_ID = 7 };
 
 uint64_t stories_roll(struct stories *stories, uint64_t below)
 {
@@ -75,7 +76,7 @@ static void make_ids(struct stories *stories, struct story_span *span, unsigned 
 
     memcpy(span->trace_id.bytes, &high, 8);
     memcpy(span->trace_id.bytes + 8, &low, 8);
-    if (one_in(stories, 20)) id = 7; /* met again in the same trace, with other content */
+    if (one_in(stories, 20)) id = REUSED_ID;
     memcpy(span->span_id.bytes, &id, 8);
     span->has_parent = !one_in(stories, 5);
     if (parent > 1) memcpy(span->parent.bytes, &parent, 8); /* else zeros */
@@ -112,7 +113,18 @@ static void make_span(struct stories *stories, struct story_span *span, unsigned
         span->links[i] = make_list(stories, LEVEL_LINK, 2);
 }
 
-void stories_make(struct stories *stories, uint64_t seed, unsigned count)
+/* Spans that share their id differ in their start, or nobody could say which of them is the root. */
+static void part(struct story_span *span, unsigned index)
+{
+    uint64_t id;
+
+    memcpy(&id, span->span_id.bytes, sizeof id);
+    if (id != REUSED_ID) return;
+    span->start_ns += index + 1;
+    span->end_ns += index + 1;
+}
+
+void stories_make(struct stories *stories, uint64_t seed, unsigned count, unsigned traces)
 {
     assert(count <= STORY_SPANS_MAX);
 
@@ -124,8 +136,9 @@ void stories_make(struct stories *stories, uint64_t seed, unsigned count)
             stories->spans[i] = stories->spans[stories_roll(stories, i)];
             continue;
         }
-        make_span(stories, &stories->spans[i], count / 6 + 1);
+        make_span(stories, &stories->spans[i], traces);
         stories->spans[i].content = i;
+        part(&stories->spans[i], i);
     }
 }
 
@@ -177,7 +190,7 @@ static void write_children(struct wire_writer *writer, const struct story_span *
     }
 }
 
-static void write_span(struct wire_writer *writer, const struct story_span *span)
+void story_write_span(struct wire_writer *writer, const struct story_span *span)
 {
     const size_t status = writer->len;
 
@@ -194,22 +207,32 @@ static void write_span(struct wire_writer *writer, const struct story_span *span
     wire_put_bytes_field(writer, 1, slice_of(span->trace_id.bytes, 16));
 }
 
-static void write_resource_spans(struct wire_writer *writer, const struct story_span *span)
+void story_write_scope(struct wire_writer *writer, const struct story_span *span)
 {
-    const size_t resource_spans = writer->len;
-    write_span(writer, span);
-    wire_close_message(writer, 2, resource_spans);
-    const size_t scope = writer->len;
     write_list(writer, 3, &span->scope);
-    wire_close_message(writer, 1, scope);
-    wire_close_message(writer, 2, resource_spans);
-    const size_t resource = writer->len;
+}
+
+void story_write_resource(struct wire_writer *writer, const struct story_span *span)
+{
     write_list(writer, 1, &span->resource);
     if (span->service != NULL) {
         const struct story_attribute name = {
             .key = "service.name", .type = VALUE_STRING, .text = span->service};
         write_attribute(writer, 1, &name);
     }
+}
+
+static void write_resource_spans(struct wire_writer *writer, const struct story_span *span)
+{
+    const size_t resource_spans = writer->len;
+    story_write_span(writer, span);
+    wire_close_message(writer, 2, resource_spans);
+    const size_t scope = writer->len;
+    story_write_scope(writer, span);
+    wire_close_message(writer, 1, scope);
+    wire_close_message(writer, 2, resource_spans);
+    const size_t resource = writer->len;
+    story_write_resource(writer, span);
     wire_close_message(writer, 1, resource);
     wire_close_message(writer, 1, resource_spans);
 }

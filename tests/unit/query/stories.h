@@ -8,7 +8,7 @@
 
 #include "model/trace.h"
 
-enum { STORY_ATTRIBUTES_MAX = 6, STORY_CHILDREN_MAX = 2, STORY_SPANS_MAX = 1000 };
+enum { STORY_ATTRIBUTES_MAX = 6, STORY_CHILDREN_MAX = 2, STORY_SPANS_MAX = 20000 };
 
 struct story_attribute {
     const char *key;
@@ -35,7 +35,7 @@ struct story_span {
     struct story_list resource, scope, span; /* the resource without service.name */
     struct story_list events[STORY_CHILDREN_MAX], links[STORY_CHILDREN_MAX];
     unsigned events_count, links_count;
-    unsigned content; /* spans with the same number are exact duplicates */
+    unsigned content; /* index of the first exact duplicate, often its own */
 };
 
 struct stories {
@@ -45,11 +45,16 @@ struct stories {
 };
 
 uint64_t stories_roll(struct stories *stories, uint64_t below);
-/* Up to `count` spans in about count / 6 traces. */
-void stories_make(struct stories *stories, uint64_t seed, unsigned count);
+/* count spans in at most that many traces. */
+void stories_make(struct stories *stories, uint64_t seed, unsigned count, unsigned traces);
 void stories_free(struct stories *stories);
-/* A request with some of the spans, malloc'ed. order may be NULL. */
+/* A request with some of the spans, malloc'ed. */
 uint8_t *stories_body(const struct stories *stories, unsigned first, unsigned count, size_t *len);
+/* One of them as a Span message; a Resource; an InstrumentationScope. Backwards, without tag and length. */
+struct wire_writer;
+void story_write_span(struct wire_writer *writer, const struct story_span *span);
+void story_write_resource(struct wire_writer *writer, const struct story_span *span);
+void story_write_scope(struct wire_writer *writer, const struct story_span *span);
 struct story_attribute stories_attribute(struct stories *stories, enum attribute_level level);
 
 #endif

@@ -84,7 +84,8 @@ static void make_question(struct stories *stories, struct question *question)
     const struct story_span *const model = &stories->spans[stories_roll(stories, stories->count)];
 
     *question = (struct question){.status = -1, .kind = -1, .duration_max_ns = UINT64_MAX};
-    if (stories_roll(stories, 3) == 0 && model->service != NULL) {
+    if (stories_roll(stories, 8) == 0) return; /* every span */
+    if (stories_roll(stories, 4) == 0 && model->service != NULL) {
         question->service = model->service;
         append(question, "&service=");
         append_escaped(question, model->service);
@@ -118,6 +119,7 @@ static void make_question(struct stories *stories, struct question *question)
         question->kind = model->kind;
         append(question, "&kind=%s", kinds[model->kind]);
     }
+    if (stories_roll(stories, 3) == 0) return; /* then many spans match */
     for (unsigned wishes = (unsigned)stories_roll(stories, 3); wishes > 0; wishes--)
         wish_for(stories, question);
 }
@@ -192,9 +194,7 @@ static int by_order(const void *left, const void *right)
 /* Is there an equal span before this one in the list? */
 static bool is_repeat(const struct stories *stories, unsigned index)
 {
-    for (unsigned i = 0; i < index; i++)
-        if (stories->spans[i].content == stories->spans[index].content) return true;
-    return false;
+    return stories->spans[index].content != index;
 }
 
 static bool same_trace(const struct trace_id *a, const struct trace_id *b)
@@ -284,19 +284,6 @@ static void tally_up(const struct stories *stories, const struct trace_id *trace
     qsort(tally->services, tally->services_count, sizeof tally->services[0], compare_names);
 }
 
-/* Names in a root may be ambiguous: two spans of one id and start. Such traces are told apart from others. */
-static bool root_is_certain(const struct stories *stories, const struct trace_id *trace_id,
-                            const struct story_span *root)
-{
-    for (unsigned i = 0; i < stories->count; i++) {
-        const struct story_span *const span = &stories->spans[i];
-        if (same_trace(&span->trace_id, trace_id) && span->content != root->content &&
-            span->start_ns == root->start_ns && memcmp(span->span_id.bytes, root->span_id.bytes, 8) == 0)
-            return false;
-    }
-    return true;
-}
-
 static void put(struct json *json, const char *key, const char *text)
 {
     json_key(json, key);
@@ -367,21 +354,9 @@ static void expected_text(const struct stories *stories, const struct verdict *v
 static struct store store;
 static char expected[1 << 20];
 
-static bool certain(const struct stories *stories, const struct verdict *verdicts, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        struct tally tally;
-        tally_up(stories, &verdicts[i].trace_id, &tally);
-        const struct story_span *const root = tally.root != NULL ? tally.root : tally.first;
-        if (!root_is_certain(stories, &verdicts[i].trace_id, root)) return false;
-    }
-    return true;
-}
-
 static void compare(const struct stories *stories, const struct question *question, const char *text,
                     const struct verdict *verdicts, unsigned count)
 {
-    if (!certain(stories, verdicts, count)) return;
     expected_text(stories, verdicts, count, expected, sizeof expected);
     const size_t len = strlen(expected);
     cr_assert(strncmp(text, expected, len) == 0, "question %s\nexpected %s\ngot      %s", question->text,
@@ -397,11 +372,13 @@ static void check_whole(const struct stories *stories, const struct question *qu
     snprintf(query, sizeof query, "limit=1000%s", question->text);
     struct asked asked = store_ask(&store, REQUEST_SEARCH, NULL, query);
     cr_assert_eq(asked.err, OK, "%s: %s %s", query, err_text(asked.err), asked.message);
-    compare(stories, question, asked.text, verdicts, count);
-    cr_assert_null(strstr(asked.text, "\"cursor\""));
+    compare(stories, question, asked.text, verdicts, count < REQUEST_LIMIT_MAX ? count : REQUEST_LIMIT_MAX);
+    cr_assert_eq(strstr(asked.text, "\"cursor\"") != NULL, count > REQUEST_LIMIT_MAX);
     cr_assert_not_null(strstr(asked.text, "\"partial\":false"));
     asked_free(&asked);
 }
+
+enum { PAGED_MAX = 60 }; /* traces looked at page by page */
 
 static void check_pages(const struct stories *stories, const struct question *question,
                         const struct verdict *verdicts, unsigned count, unsigned limit)
@@ -409,7 +386,7 @@ static void check_pages(const struct stories *stories, const struct question *qu
     char query[4096], cursor[64] = "";
     unsigned seen = 0;
 
-    for (unsigned page = 0; page <= count; page++) {
+    for (unsigned page = 0; page <= count && seen < PAGED_MAX; page++) {
         const unsigned due = count - seen < limit ? count - seen : limit;
         snprintf(query, sizeof query, "limit=%u%s%s", limit, question->text, cursor);
         struct asked asked = store_ask(&store, REQUEST_SEARCH, NULL, query);
@@ -421,8 +398,8 @@ static void check_pages(const struct stories *stories, const struct question *qu
         asked_free(&asked);
         if (at == NULL) break;
     }
-    cr_assert_eq(seen, count, "question %s: %u of %u traces on pages of %u", question->text, seen, count,
-                 limit);
+    cr_assert(seen == count || seen >= PAGED_MAX, "question %s: %u of %u traces on pages of %u",
+              question->text, seen, count, limit);
 }
 
 enum placement { ALL_LIVE, ALL_SEALED, MIXED, PLACEMENTS };
@@ -435,7 +412,9 @@ static void place(struct stories *stories, enum placement placement)
     store_reset(&store);
     while (at < stories->count) {
         const bool last_live = store.live_count + 1 == STORE_LIVE_MAX;
-        const unsigned room = 1 + (unsigned)stories_roll(stories, stories->count / 3);
+        const bool one_block = stories_roll(stories, 3) == 0;
+        const unsigned room = one_block ? stories->count
+                                        : 1 + (unsigned)stories_roll(stories, stories->count / 3);
         unsigned end = at + room < stories->count ? at + room : stories->count;
         bool sealed = placement == ALL_SEALED || (placement == MIXED && stories_roll(stories, 2) == 0);
         if (placement == ALL_LIVE && last_live) end = stories->count;
@@ -471,14 +450,19 @@ static void check_placement(struct stories *stories, enum placement placement, u
     free(verdicts);
 }
 
-static void check_seeds(uint64_t first, uint64_t count, unsigned spans, unsigned questions)
+struct trial {
+    uint64_t first_seed, seeds;
+    unsigned spans, traces, questions;
+};
+
+static void check(const struct trial *trial)
 {
     store_open(&store);
-    for (uint64_t seed = first; seed < first + count; seed++)
+    for (uint64_t seed = trial->first_seed; seed < trial->first_seed + trial->seeds; seed++)
         for (unsigned placement = 0; placement < PLACEMENTS; placement++) {
             struct stories stories;
-            stories_make(&stories, seed, spans);
-            check_placement(&stories, (enum placement)placement, questions);
+            stories_make(&stories, seed, trial->spans, trial->traces);
+            check_placement(&stories, (enum placement)placement, trial->questions);
             stories_free(&stories);
         }
     store_close(&store);
@@ -486,10 +470,22 @@ static void check_seeds(uint64_t first, uint64_t count, unsigned spans, unsigned
 
 Test(search, answers_as_the_judge_does_for_few_spans, .timeout = 300)
 {
-    check_seeds(100, 12, 25, 12);
+    check(&(struct trial){100, 12, 25, 5, 12});
 }
 
 Test(search, answers_as_the_judge_does_for_many_spans, .timeout = 300)
 {
-    check_seeds(1, 3, 600, 25);
+    check(&(struct trial){1, 3, 600, 100, 25});
+}
+
+/* More matches than candidates are kept: the worst are forgotten, and come back on later pages. */
+Test(search, answers_as_the_judge_does_for_many_traces, .timeout = 300)
+{
+    check(&(struct trial){50, 2, 2500, 2000, 8});
+}
+
+/* Several pages in a block. */
+Test(search, answers_as_the_judge_does_for_large_blocks, .timeout = 300)
+{
+    check(&(struct trial){60, 2, 12000, 2000, 6});
 }
