@@ -1,7 +1,7 @@
 /*
  * The decoder as a whole: the golden request, fields in any order and number, groups of old senders, envelopes that
  * come late or in pieces, ids, limits at N - 1, N and N + 1, and every known field with every wrong wire type
- * (rows B1 to B17).
+ * (rows B1 to B16).
  */
 #include "message.h"
 #include "rebuild.h"
