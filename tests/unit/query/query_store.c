@@ -161,7 +161,8 @@ static struct asked ask(struct store *store, struct request *request)
     asked.err = run(&work, answer, &asked.truncated);
     block_cache_settle(&store->cache, work.snapshot.view);
     asked.coverage = work.coverage;
-    finish(&asked, answer);
+    if (asked.err == OK) finish(&asked, answer);
+    answer_deinit(answer);
     arena_reset(&work.arena);
     free(answer);
     return asked;

@@ -45,7 +45,7 @@ void store_end(struct store *store, enum store_fate fate);
 /* Writes the footer of the open segment, so that filters are asked on disk. */
 void store_close_segment(struct store *store);
 
-/* What came out; text and its terminating zero are malloc'ed. */
+/* What came out; text, with a terminating zero, is malloc'ed; NULL unless err is OK. */
 struct asked {
     enum err err;
     char *text;

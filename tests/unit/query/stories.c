@@ -201,7 +201,7 @@ void story_write_span(struct wire_writer *writer, const struct story_span *span)
     wire_put_fixed64_field(writer, 8, span->end_ns);
     wire_put_fixed64_field(writer, 7, span->start_ns);
     if (span->kind != 0) wire_put_varint_field(writer, 6, (uint64_t)span->kind);
-    wire_put_bytes_field(writer, 5, slice_text(span->name));
+    if (span->name[0] != '\0') wire_put_bytes_field(writer, 5, slice_text(span->name));
     if (span->has_parent) wire_put_bytes_field(writer, 4, slice_of(span->parent.bytes, 8));
     wire_put_bytes_field(writer, 2, slice_of(span->span_id.bytes, 8));
     wire_put_bytes_field(writer, 1, slice_of(span->trace_id.bytes, 16));

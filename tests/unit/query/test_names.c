@@ -1,0 +1,144 @@
+/*
+ * Lists of services and operations, from live blocks and from segments.
+ */
+#include "query_store.h"
+#include "stories.h"
+
+#include "codec/json.h"
+
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct store store;
+
+struct name {
+    const char *text;
+    int kind;
+};
+
+static int by_name(const void *left, const void *right)
+{
+    const struct name *const a = left, *const b = right;
+    const int order = strcmp(a->text, b->text);
+
+    return order != 0 ? order : a->kind - b->kind;
+}
+
+static unsigned unique(struct name *names, unsigned count)
+{
+    unsigned kept = 0;
+
+    qsort(names, count, sizeof *names, by_name);
+    for (unsigned i = 0; i < count; i++)
+        if (kept == 0 || by_name(&names[kept - 1], &names[i]) != 0) names[kept++] = names[i];
+    return kept;
+}
+
+static void check(const struct name *names, unsigned count, bool services, const char *query)
+{
+    static char text[65536];
+    struct json json;
+
+    json_init(&json, (uint8_t *)text, sizeof text - 1, NULL, NULL);
+    json_object_begin(&json);
+    json_key(&json, services ? "services" : "operations");
+    json_array_begin(&json);
+    for (unsigned i = 0; i < count; i++) {
+        json_object_begin(&json);
+        json_key(&json, "name");
+        json_text(&json, names[i].text);
+        if (!services) {
+            json_key(&json, "kind");
+            json_int(&json, names[i].kind);
+        }
+        json_object_end(&json);
+    }
+    json_array_end(&json);
+    json_object_end(&json);
+    cr_assert_eq(json_finish(&json), OK);
+    text[json.len - 1] = '\0';
+    struct asked asked = store_ask(&store, services ? REQUEST_SERVICES : REQUEST_OPERATIONS, NULL, query);
+    cr_assert_eq(asked.err, OK, "%s", asked.message);
+    cr_assert_eq(strncmp(asked.text, text, strlen(text)), 0, "%s: expected %s got %s", query, text,
+                 asked.text);
+    asked_free(&asked);
+}
+
+static void place(const struct stories *stories, unsigned fates)
+{
+    store_reset(&store);
+    for (unsigned part = 0; part < 3; part++) {
+        size_t len;
+        uint8_t *const body = stories_body(stories, part * 20, 20, &len);
+        store_begin(&store);
+        store_add(&store, slice_of(body, len));
+        store_end(&store, fates >> part & 1 ? STORE_SEALED : STORE_LIVE);
+        free(body);
+    }
+}
+
+static void check_services(const struct stories *stories)
+{
+    struct name names[64];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < stories->count; i++)
+        if (stories->spans[i].service != NULL) names[count++] = (struct name){stories->spans[i].service, 0};
+    check(names, unique(names, count), true, "");
+}
+
+static void check_operations(const struct stories *stories, const char *service, const char *query)
+{
+    struct name names[64];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < stories->count; i++) {
+        const struct story_span *const span = &stories->spans[i];
+        if (span->service != NULL && strcmp(span->service, service) == 0)
+            names[count++] = (struct name){span->name, span->kind};
+    }
+    check(names, unique(names, count), false, query);
+}
+
+Test(names, are_those_of_all_spans)
+{
+    store_open(&store);
+    for (unsigned seed = 0; seed < 8; seed++) {
+        struct stories stories;
+        stories_make(&stories, seed, 60, 5);
+        place(&stories, seed);
+        check_services(&stories);
+        check_operations(&stories, "cart", "service=cart");
+        check_operations(&stories, "front end", "service=front+end");
+        check_operations(&stories, "nobody", "service=nobody");
+        stories_free(&stories);
+    }
+    store_close(&store);
+}
+
+Test(names, follow_bounds_of_time)
+{
+    struct stories stories;
+    char query[64];
+
+    store_open(&store);
+    stories_make(&stories, 3, 60, 5);
+    place(&stories, 5);
+    check(NULL, 0, true, "end=2023-01-01T00:00:00Z");
+    check(NULL, 0, true, "start=now");
+    stories.count = 60;
+    uint64_t first = UINT64_MAX;
+    for (unsigned i = 0; i < 60; i++)
+        if (stories.spans[i].start_ns < first) first = stories.spans[i].start_ns;
+    snprintf(query, sizeof query, "end=%" PRIu64, first);
+    check(NULL, 0, true, query);
+    snprintf(query, sizeof query, "start=%" PRIu64, first);
+    struct asked asked = store_ask(&store, REQUEST_SERVICES, NULL, query);
+    cr_assert_eq(asked.err, OK);
+    cr_assert_not_null(strstr(asked.text, "\"cart\""));
+    asked_free(&asked);
+    stories_free(&stories);
+    store_close(&store);
+}
