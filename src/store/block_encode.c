@@ -102,20 +102,17 @@ struct job {
     uint32_t trace_first; /* first row of the trace that the page walk is in */
 };
 
-#define BYTES_MEMBERS(X)                                                                                     \
-    X(children.time)                                                                                         \
-    X(children.dropped)                                                                                      \
-    X(children.shape)                                                                                        \
-    X(children.trace)                                                                                        \
-    X(children.span)                                                                                         \
-    X(children.flags)                                                                                        \
-    X(children.bits)                                                                                         \
-    X(keys)                                                                                                  \
-    X(keys_scratch)                                                                                          \
-    X(buckets) X(span_ids) X(plans) X(cursors) X(pair_ids) X(pair_next) X(values) X(ids) X(wide)             \
-        X(shape_rows) X(shapes_touched) X(parents) X(chunk_table) X(page_table) X(pieces) X(piece_bytes)     \
-            X(trace_ids) X(trace_rows) X(trace_hashes) X(token_hashes) X(operations) X(operation_table)      \
-                X(services) X(text)
+/* Every growing buffer of an encoder. */
+/* clang-format off */
+#define BYTES_MEMBERS(X) \
+    X(children.time) X(children.dropped) X(children.shape) X(children.trace) X(children.span) \
+    X(children.flags) X(children.bits) X(keys) X(keys_scratch) X(buckets) \
+    X(span_ids) X(plans) X(cursors) X(pair_ids) X(pair_next) \
+    X(values) X(ids) X(wide) X(shape_rows) X(shapes_touched) \
+    X(parents) X(chunk_table) X(page_table) X(pieces) X(piece_bytes) \
+    X(trace_ids) X(trace_rows) X(trace_hashes) X(token_hashes) X(operations) \
+    X(operation_table) X(services) X(text)
+/* clang-format on */
 
 enum err block_encoder_open(struct block_encoder **out)
 {
