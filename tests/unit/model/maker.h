@@ -176,7 +176,8 @@ static inline void maker_key(struct maker *maker, char *out, size_t size)
     const uint32_t keys = maker->keys > 0 ? maker->keys : 12;
     const uint32_t choice = maker_below(maker, keys);
 
-    snprintf(out, size, choice == 0 ? "" : "key.%u", choice); /* the empty key comes too */
+    out[0] = 0; /* the empty key comes too */
+    if (choice != 0) snprintf(out, size, "key.%u", choice);
 }
 
 static inline struct message maker_pair(struct maker *maker, unsigned depth)
