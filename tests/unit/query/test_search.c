@@ -2,6 +2,7 @@
  * Search against a judge that reads the list of spans: for random spans, random questions and any placement
  * (live, sealed, both), the text of the answer is what the judge writes, and pages are pieces of the whole.
  */
+#include "otlp_text.h"
 #include "query_store.h"
 #include "stories.h"
 
@@ -468,24 +469,106 @@ static void check(const struct trial *trial)
     store_close(&store);
 }
 
-Test(search, answers_as_the_judge_does_for_few_spans, .timeout = 300)
+Test(search, answers_as_the_judge_does_for_few_spans)
 {
     check(&(struct trial){100, 12, 25, 5, 12});
 }
 
-Test(search, answers_as_the_judge_does_for_many_spans, .timeout = 300)
+Test(search, answers_as_the_judge_does_for_many_spans)
 {
     check(&(struct trial){1, 3, 600, 100, 25});
 }
 
 /* More matches than candidates are kept: the worst are forgotten, and come back on later pages. */
-Test(search, answers_as_the_judge_does_for_many_traces, .timeout = 300)
+Test(search, answers_as_the_judge_does_for_many_traces)
 {
     check(&(struct trial){50, 2, 2500, 2000, 8});
 }
 
 /* Several pages in a block. */
-Test(search, answers_as_the_judge_does_for_large_blocks, .timeout = 300)
+Test(search, answers_as_the_judge_does_for_large_blocks)
 {
     check(&(struct trial){60, 2, 12000, 2000, 6});
+}
+
+/* ---- more keys than columns ----------------------------------------------------------------------------- */
+
+enum { MANY_KEYS = LIVE_COLUMNS_MAX + 200 };
+
+static void add_keyed(struct otlp_text *text, uint32_t field, const char *prefix, unsigned number_of_key)
+{
+    char key[32];
+
+    snprintf(key, sizeof key, "%s%u", prefix, number_of_key);
+    begin(text, field);
+    string(text, 1, key);
+    begin(text, 2);
+    number(text, 3, number_of_key);
+    end(text);
+    end(text);
+}
+
+/* Span i has a key of its own at each level, and a trace of its own. */
+static void send_keyed(unsigned i)
+{
+    static struct otlp_text text;
+    uint8_t id[16] = {1};
+
+    memcpy(id + 8, &i, sizeof i);
+    text.len = 0;
+    begin(&text, 1);
+    begin(&text, 2);
+    begin(&text, 2);
+    bytes(&text, 1, id, 16);
+    bytes(&text, 2, id, 8);
+    fixed64(&text, 7, 1000 + i);
+    add_keyed(&text, 9, "s", i);
+    begin(&text, 11);
+    add_keyed(&text, 3, "e", i);
+    end(&text);
+    begin(&text, 13);
+    add_keyed(&text, 4, "l", i);
+    end(&text);
+    end(&text);
+    end(&text);
+    end(&text);
+    store_add(&store, text_slice(&text));
+}
+
+static void finds(const char *query, unsigned expected_traces)
+{
+    struct asked asked = store_ask(&store, REQUEST_SEARCH, NULL, query);
+    unsigned count = 0;
+
+    cr_assert_eq(asked.err, OK, "%s: %s", query, asked.message);
+    for (const char *at = asked.text; (at = strstr(at, "\"traceId\"")) != NULL; at++)
+        count++;
+    cr_assert_eq(count, expected_traces, "%s: %u traces", query, count);
+    asked_free(&asked);
+}
+
+Test(search, finds_keys_that_have_no_column)
+{
+    store_open(&store);
+    for (unsigned fate = STORE_LIVE; fate <= STORE_SEALED; fate++) {
+        char query[128];
+        store_reset(&store);
+        store_begin(&store);
+        for (unsigned i = 0; i < MANY_KEYS; i++)
+            send_keyed(i);
+        store_end(&store, (enum store_fate)fate);
+        for (unsigned i = 0; i < MANY_KEYS; i += MANY_KEYS / 10 - 1) {
+            snprintf(query, sizeof query, "attr=span.s%u=%u&attr=event.e%u=%u&attr=link.l%u=%u", i, i, i, i,
+                     i, i);
+            finds(query, 1);
+            snprintf(query, sizeof query, "attr=span.s%u=%u&attr=event.e%u=%u", i, i, i, i + 1);
+            finds(query, 0);
+            snprintf(query, sizeof query, "attr=span.s%u=\"%u\"", i, i);
+            finds(query, 0);
+            snprintf(query, sizeof query, "attr=event.s%u=%u", i, i);
+            finds(query, 0);
+        }
+        finds("limit=1000", 1000);
+    }
+    store_close(&store);
 }

@@ -142,7 +142,7 @@ static void add_range(const struct stories *stories, unsigned first, unsigned co
     free(body);
 }
 
-Test(trace, comes_back_whole_from_everywhere, .timeout = 120)
+Test(trace, comes_back_whole_from_everywhere)
 {
     store_open(&store);
     for (uint64_t seed = 0; seed < 8; seed++) {

@@ -1,0 +1,280 @@
+/*
+ * The HTTP side: status, headers and words of each kind of answer, over a real server and real sockets. The
+ * store is a segment in a temporary directory.
+ */
+#include "otlp_text.h"
+#include "pool.h"
+
+#include "base/log.h"
+#include "io/io.h"
+#include "server/server_fixture.h"
+
+#include <criterion/criterion.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SOME_ID "0102030405060708090a0b0c0d0e0f10"
+
+static struct fixture fixture;
+static struct query *query;
+static struct query_config config;
+static struct metrics metrics;
+static struct answer_text answer;
+
+/* ---- a store -------------------------------------------------------------------------------------------- */
+
+static char path[64];
+static struct io *io;
+static struct io_dir *dir;
+
+static void write_request(struct otlp_text *text)
+{
+    static const uint8_t id[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+    begin(text, 1);
+    begin(text, 1);
+    begin(text, 1);
+    string(text, 1, "service.name");
+    begin(text, 2);
+    string(text, 1, "shop");
+    end(text);
+    end(text);
+    end(text);
+    begin(text, 2);
+    begin(text, 2);
+    bytes(text, 1, id, 16);
+    bytes(text, 2, id, 8);
+    string(text, 5, "GET /");
+    number(text, 6, 2);
+    fixed64(text, 7, 1000);
+    fixed64(text, 8, 2000);
+    end(text);
+    end(text);
+    end(text);
+}
+
+static void fill_catalog(void)
+{
+    struct otlp_decoder *decoder;
+    struct block_encoder *encoder;
+    struct block_encoded encoded;
+    struct otlp_result result;
+    struct live_block *live;
+    static struct otlp_text text;
+
+    write_request(&text);
+    cr_assert_eq(live_open(0, &live), OK);
+    cr_assert_eq(otlp_decoder_open(&decoder), OK);
+    cr_assert_eq(block_encoder_open(&encoder), OK);
+    live_reset(live, 1, 1000);
+    live_append_begin(live);
+    cr_assert_eq(otlp_decode(decoder, text_slice(&text), live_sink(), live, &result), OK);
+    const struct live_counts counts = live_append_end(live, 2000, 1);
+    live_publish(live, &counts);
+    cr_assert_eq(block_encode(encoder, live, &encoded), OK);
+    cr_assert_eq(segment_append(config.catalog, io, 0, &encoded), OK);
+    cr_assert_eq(segment_seal(config.catalog, io, 0), OK);
+    block_encoder_close(encoder);
+    otlp_decoder_close(decoder);
+    live_close(live);
+}
+
+static void open_catalog(void)
+{
+    const struct segment_config segments = {.instance = 1, .shards = 1};
+    struct catalog_report report;
+
+    snprintf(path, sizeof path, "/tmp/spanmill-query-XXXXXX");
+    cr_assert_not_null(mkdtemp(path));
+    cr_assert_eq(io_open_plain(&io), OK);
+    cr_assert_eq(io_dir_open(io, NULL, path, false, &dir), OK);
+    cr_assert_eq(catalog_open(io, dir, &segments, &config.catalog, &report), OK);
+    fill_catalog();
+}
+
+static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *walk)
+{
+    (void)status, (void)kind, (void)walk;
+    return remove(name);
+}
+
+/* False: no io_uring here, the test is skipped. */
+static bool start(void)
+{
+    size_t routes_count;
+
+    log_set_level(LOG_ERROR);
+    config.metrics = &metrics;
+    open_catalog();
+    cr_assert_eq(query_open(&config, &query), OK);
+    const struct route *const routes = query_routes(query, &routes_count);
+    fixture_init(&fixture, routes, routes_count);
+    return fixture_open(&fixture);
+}
+
+static void stop(void)
+{
+    fixture_close(&fixture);
+    query_close(query);
+    catalog_close(config.catalog, io);
+    io_dir_close(io, dir);
+    io_close(io);
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- a client ------------------------------------------------------------------------------------------- */
+
+static int get(const char *target, const char *fields)
+{
+    char text[8192];
+
+    const int fd = client_open(fixture.port[ROLE_QUERY]);
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", target, fields);
+    client_send(fd, text);
+    const int status = client_receive(fd, &answer, false);
+    close(fd);
+    return status;
+}
+
+static bool head_has(const char *words)
+{
+    return strcasestr(answer.head, words) != NULL;
+}
+
+static bool body_has(const char *words)
+{
+    return strstr(answer.body, words) != NULL;
+}
+
+/* ---- answers -------------------------------------------------------------------------------------------- */
+
+Test(routes, give_a_trace_as_json_or_protobuf)
+{
+    static struct otlp_text text;
+
+    write_request(&text);
+    if (!start()) return;
+    cr_assert_eq(get("/query/v1/traces/" SOME_ID, ""), 200);
+    cr_assert(head_has("Content-Type: application/json\r\n"));
+    cr_assert(head_has("spanmill-coverage: live=0 blocks=1 skipped=0 fenced=0\r\n"));
+    cr_assert(head_has("X-Content-Type-Options: nosniff"));
+    cr_assert_not(head_has("spanmill-truncated"));
+    cr_assert_eq(strncmp(answer.body, "{\"resourceSpans\":[{\"resource\":{\"attributes\":", 44), 0);
+    cr_assert_eq(get("/query/v1/traces/" SOME_ID, "Accept: text/html, Application/X-Protobuf;q=0.9\r\n"),
+                 200);
+    cr_assert(head_has("Content-Type: application/x-protobuf\r\n"));
+    cr_assert(slice_equal(slice_of(answer.body, answer.body_len), text_slice(&text)));
+    stop();
+}
+
+Test(routes, answer_searches_and_lists)
+{
+    if (!start()) return;
+    cr_assert_eq(get("/query/v1/traces?service=shop&minDuration=1us", ""), 200);
+    cr_assert(body_has("{\"traces\":[{\"traceId\":\"" SOME_ID
+                       "\",\"rootService\":\"shop\",\"rootOperation\":\"GET /\","
+                       "\"startTimeUnixNano\":\"1000\",\"durationNano\":\"1000\",\"spanCount\":1"),
+              "%s", answer.body);
+    cr_assert_eq(get("/query/v1/traces?service=nobody&start=1&end=9", ""), 200);
+    cr_assert(body_has("{\"traces\":[],\"coverage\":{\"liveBlocks\":0,\"blocks\":0,\"blocksSkipped\":1,"
+                       "\"fencedBlocks\":0,\"partial\":false,\"from\":\"1\",\"to\":\"9\"}}"),
+              "%s", answer.body);
+    cr_assert_eq(get("/query/v1/services", ""), 200);
+    cr_assert(body_has("{\"services\":[{\"name\":\"shop\"}],\"coverage\":"));
+    cr_assert_eq(get("/query/v1/operations?service=shop", ""), 200);
+    cr_assert(body_has("{\"operations\":[{\"name\":\"GET /\",\"kind\":2}],\"coverage\":"));
+    stop();
+}
+
+Test(routes, refuse_in_json)
+{
+    static const struct {
+        const char *target;
+        int status;
+        const char *words;
+    } cases[] = {
+        {"/query/v1/traces/abc", 400,
+         "{\"error\":{\"code\":400,\"message\":\"trace id \\\"abc\\\": give 32 hex"},
+        {"/query/v1/traces/", 400, "trace id"},
+        {"/query/v1/traces/%00", 400, NULL},
+        {"/query/v1/traces/ffffffffffffffffffffffffffffffff", 404,
+         "{\"error\":{\"code\":404,\"message\":\"no span of this trace is stored\"}}"},
+        {"/query/v1/traces?limit=0", 400, "parameter limit"},
+        {"/query/v1/traces?colour=red", 400, "parameter colour"},
+        {"/query/v1/traces?after=5-1", 400, "there is no shard 5"},
+        {"/query/v1/services?end=1&start=2", 400, "not before end"},
+        {"/query/v1/traces?service=%3Cscript%3E&limit=x", 400, "parameter limit"},
+        {"/query/v1/unknown", 404, NULL},
+    };
+
+    if (!start()) return;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cr_assert_eq(get(cases[i].target, ""), cases[i].status, "%s", cases[i].target);
+        if (cases[i].words == NULL) continue;
+        cr_assert(head_has("Content-Type: application/json"));
+        cr_assert(body_has(cases[i].words), "%s: %s", cases[i].target, answer.body);
+    }
+    stop();
+}
+
+Test(routes, refuse_when_too_many_wait)
+{
+    struct job *jobs[8];
+    unsigned count = 0;
+
+    config.threads = 1;
+    config.waiting_max = 3;
+    if (!start()) return;
+    while (count < 8 && (jobs[count] = pool_take(query)) != NULL)
+        count++;
+    cr_assert_eq(count, 4, "one that runs, three that wait");
+    cr_assert_eq(get("/query/v1/services", ""), 429);
+    cr_assert(head_has("Retry-After: 1"));
+    cr_assert(body_has("too many queries"));
+    cr_assert_eq(metric_get(&metrics, METRIC_QUERIES_REFUSED), 1);
+    pool_give_back(query, jobs[0]);
+    cr_assert_eq(get("/query/v1/services", ""), 200);
+    cr_assert_eq(metric_get(&metrics, METRIC_QUERIES), 1);
+    stop();
+}
+
+Test(routes, say_when_a_query_took_too_long)
+{
+    config.deadline_ns = 1;
+    if (!start()) return;
+    cr_assert_eq(get("/query/v1/services", ""), 504);
+    cr_assert(body_has("{\"error\":{\"code\":504,\"message\":\"the query took too long; narrow"));
+    cr_assert_eq(get("/query/v1/traces/" SOME_ID, ""), 504);
+    stop();
+}
+
+Test(routes, say_when_a_trace_was_cut)
+{
+    config.answer_bytes_max = 1200; /* room for the end of an answer, but not for the span */
+    if (!start()) return;
+    cr_assert_eq(get("/query/v1/traces/" SOME_ID, ""), 200);
+    cr_assert(head_has("spanmill-truncated: true"));
+    cr_assert(body_has("\"truncated\":true"));
+    stop();
+}
+
+Test(routes, say_when_a_question_needs_too_much_memory)
+{
+    config.memory_bytes_max = 1024;
+    if (!start()) return;
+    cr_assert_eq(get("/query/v1/traces", ""), 400);
+    cr_assert(body_has("more memory than a query may use"));
+    stop();
+}
+
+Test(routes, refuse_when_the_server_stops)
+{
+    if (!start()) return;
+    atomic_store(&query->stopping, true);
+    cr_assert_eq(get("/query/v1/services", ""), 503);
+    cr_assert(head_has("Retry-After: 1"));
+    cr_assert(body_has("shutting down"));
+    stop();
+}
