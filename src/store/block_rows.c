@@ -292,8 +292,10 @@ static enum err load_text(struct block_reader *reader, uint32_t page, uint32_t c
 static enum err load_scalars(struct block_reader *reader, uint32_t page, uint32_t column,
                              struct page_column *out)
 {
-    out->scalars = malloc(sizeof *out->scalars * (out->count > 0 ? out->count : 1));
-    if (out->scalars == NULL) return ERR_NO_MEMORY;
+    /* there may be memory already, of an attempt that failed */
+    uint64_t *const scalars = realloc(out->scalars, sizeof *scalars * (out->count > 0 ? out->count : 1));
+    if (scalars == NULL) return ERR_NO_MEMORY;
+    out->scalars = scalars;
     TRY(reader_u64(reader, page, column_stream(column), out->scalars, out->count));
     if (reader->columns[column].entry.type == VALUE_INT)
         for (uint32_t i = 0; i < out->count; i++)

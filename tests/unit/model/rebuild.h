@@ -29,7 +29,7 @@ struct rebuilt {
     struct rebuilt_span *spans;
     uint32_t spans_count, spans_capacity;
     struct rebuilt_envelope *envelopes; /* resources and scopes, as they came */
-    uint32_t envelopes_count;
+    uint32_t envelopes_count, envelopes_capacity;
     uint32_t resource, scope; /* those in force */
     struct slice scratch[OTLP_ATTRIBUTES_MAX];
     struct wire_writer writer;
@@ -61,9 +61,12 @@ static inline void rebuilt_free(struct rebuilt *rebuilt)
 static inline enum err rebuilt_envelope(struct rebuilt *rebuilt, struct slice message, bool present,
                                         struct slice schema_url, uint32_t *index)
 {
-    rebuilt->envelopes = realloc(rebuilt->envelopes,
-                                 sizeof *rebuilt->envelopes * (rebuilt->envelopes_count + 1));
-    assert(rebuilt->envelopes != NULL);
+    if (rebuilt->envelopes_count == rebuilt->envelopes_capacity) {
+        rebuilt->envelopes_capacity = rebuilt->envelopes_capacity * 2 + 16;
+        rebuilt->envelopes = realloc(rebuilt->envelopes,
+                                     sizeof *rebuilt->envelopes * rebuilt->envelopes_capacity);
+        assert(rebuilt->envelopes != NULL);
+    }
     rebuilt->envelopes[rebuilt->envelopes_count] = (struct rebuilt_envelope){
         rebuilt_copy(message), rebuilt_copy(schema_url), present};
     *index = rebuilt->envelopes_count++;
