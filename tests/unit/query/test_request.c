@@ -130,20 +130,26 @@ Test(request, refuses_parameters_of_other_questions)
     cr_assert(parses(REQUEST_SERVICES, "", "end=now&after=0-1"));
 }
 
+/* "limit=5" and a parameter some times over. */
+static void repeated(char *query, size_t capacity, const char *parameter, unsigned times)
+{
+    size_t len = (size_t)snprintf(query, capacity, "limit=5");
+
+    for (unsigned i = 0; i < times; i++)
+        len += (size_t)snprintf(query + len, capacity - len, "%s", parameter);
+}
+
 Test(request, refuses_too_many_parameters)
 {
-    char query[4096] = "limit=5";
+    char query[4096];
 
-    for (unsigned i = 0; i < REQUEST_CONDITIONS_MAX; i++)
-        strcat(query, "&attr=span.k=1");
+    repeated(query, sizeof query, "&attr=span.k=1", REQUEST_CONDITIONS_MAX);
     cr_assert(search(query));
     cr_assert_eq(request.conditions_count, REQUEST_CONDITIONS_MAX);
-    strcat(query, "&attr=span.k=1");
+    repeated(query, sizeof query, "&attr=span.k=1", REQUEST_CONDITIONS_MAX + 1);
     cr_refused(REQUEST_SEARCH, "", query, "attr: more than 32");
 
-    strcpy(query, "limit=5");
-    for (unsigned i = 0; i < HTTP1_QUERY_PARAMETERS_MAX; i++)
-        strcat(query, "&a=1");
+    repeated(query, sizeof query, "&a=1", HTTP1_QUERY_PARAMETERS_MAX);
     cr_refused(REQUEST_SEARCH, "", query, "not known");
 }
 
