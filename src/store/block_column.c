@@ -130,48 +130,12 @@ enum err reader_bytes(struct block_reader *reader, uint32_t page, uint32_t strea
 /* ---- fixed fields ----------------------------------------------------------------------------------------
  */
 
-/* The first trace that begins at this row or behind it. */
-static uint32_t trace_from(const struct block_reader *reader, uint32_t row)
-{
-    uint32_t low = 0, high = reader->header.traces;
-
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-        if (reader->trace_first[middle] < row)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/*
- * bases[] holds the start of the first row of each trace of the page (of a trace that goes on from the page
- * before, its first row here), deltas[] the difference of each other row to the one before it.
- */
-static enum err put_starts(const struct block_reader *reader, uint32_t first, const uint64_t *bases,
-                           uint32_t bases_count, const uint64_t *deltas, uint64_t *out, uint32_t rows)
-{
-    uint32_t trace = trace_from(reader, first);
-    uint32_t row = 0, base = 0, delta = 0;
-
-    while (row < rows) {
-        if (trace < reader->header.traces && reader->trace_first[trace] == first + row) trace++;
-        const uint32_t next = trace < reader->header.traces ? reader->trace_first[trace] - first : rows;
-        const uint32_t end = next < rows ? next : rows;
-        if (base == bases_count || end - row - 1 > rows - bases_count - delta) return ERR_CORRUPT;
-        uint64_t start = reader->header.start_min_ns + bases[base++];
-        out[row++] = start;
-        while (row < end)
-            out[row++] = start += deltas[delta++];
-    }
-    return OK;
-}
-
 static enum err page_starts(struct block_reader *reader, uint32_t page, uint64_t *out, uint32_t rows)
 {
     const struct block_chunk *const base_chunk = reader_chunk(reader, page, STREAM_START_BASE);
-    const uint32_t bases = base_chunk->encoding == ENCODING_NONE ? 0 : base_chunk->count;
+    const uint32_t first = page * BLOCK_PAGE_ROWS;
+    uint32_t bases = base_chunk->encoding == ENCODING_NONE ? 0 : base_chunk->count;
+    uint32_t trace = 0, base = 0, delta = 0;
 
     if (bases == 0 || bases > rows) return ERR_CORRUPT;
     TRY(reader_traces(reader));
@@ -179,7 +143,19 @@ static enum err page_starts(struct block_reader *reader, uint32_t page, uint64_t
     if (parts == NULL) return ERR_NO_MEMORY;
     enum err err = reader_u64(reader, page, STREAM_START_BASE, parts, bases);
     if (err == OK) err = reader_u64(reader, page, STREAM_START_DELTA, parts + bases, rows - bases);
-    if (err == OK) err = put_starts(reader, page * BLOCK_PAGE_ROWS, parts, bases, parts + bases, out, rows);
+    while (trace < reader->header.traces && reader->trace_first[trace] < first)
+        trace++;
+    for (uint32_t i = 0; err == OK && i < rows; i++) {
+        const bool begins = trace < reader->header.traces && reader->trace_first[trace] == first + i;
+        if (begins) trace++;
+        if (begins || i == 0) {
+            if (base == bases) err = ERR_CORRUPT;
+            if (err == OK) out[i] = reader->header.start_min_ns + parts[base++];
+        } else {
+            if (delta == rows - bases) err = ERR_CORRUPT;
+            if (err == OK) out[i] = out[i - 1] + parts[bases + delta++];
+        }
+    }
     free(parts);
     return err;
 }
@@ -199,24 +175,14 @@ static enum err page_stream_of(enum block_field field, uint32_t *stream)
     return OK;
 }
 
-/* One more than the largest valid value; 0: any value is valid. */
-static uint64_t bound_of(enum block_field field, const struct block_reader *reader)
+static bool in_bounds(uint64_t value, enum block_field field, const struct block_reader *reader)
 {
     switch (field) {
-    case FIELD_RESOURCE: return reader->header.resources;
-    case FIELD_SCOPE: return reader->header.scopes;
-    case FIELD_NAME: return reader->columns[COLUMN_NAME].entry.distinct;
-    default: return 0;
+    case FIELD_RESOURCE: return value < reader->header.resources;
+    case FIELD_SCOPE: return value < reader->header.scopes;
+    case FIELD_NAME: return value < reader->columns[COLUMN_NAME].entry.distinct;
+    default: return true;
     }
-}
-
-static enum err check_bound(const uint64_t *values, uint32_t count, uint64_t bound)
-{
-    uint64_t largest = 0;
-
-    for (uint32_t i = 0; i < count; i++)
-        largest = values[i] > largest ? values[i] : largest;
-    return bound == 0 || largest < bound ? OK : ERR_CORRUPT;
 }
 
 static enum err page_span_ids(struct block_reader *reader, uint32_t page, uint64_t *values, uint32_t rows)
@@ -257,7 +223,9 @@ enum err block_page_field(struct block_reader *reader, uint32_t page, enum block
     TRY(page_stream_of(field, &stream));
     TRY(reader_u64(reader, page, stream, values, *count));
     if (field == FIELD_IS_ROOT) return page_roots(reader, page, values, *count);
-    return check_bound(values, *count, bound_of(field, reader));
+    for (uint32_t i = 0; i < *count; i++)
+        if (!in_bounds(values[i], field, reader)) return ERR_CORRUPT;
+    return OK;
 }
 
 bool block_page_zone(struct block_reader *reader, uint32_t page, enum block_field field, uint64_t *min,
