@@ -18,7 +18,6 @@ struct name_entry {
 /* A set of names: a hash table over a list. */
 struct names {
     struct work *work;
-    struct name_marks *marks; /* of what is remembered of blocks; NULL: do without */
     bool services_only;
     struct name_entry *list;
     size_t count, capacity;
@@ -128,7 +127,6 @@ static enum err add_live(struct names *names, const struct live_view *view)
     return OK;
 }
 
-/* When the names of blocks cannot be remembered, they are taken as they come. */
 static enum err add_open_block(struct names *names, struct open_block *open)
 {
     for (uint32_t i = 0; i < block_operations(open->reader); i++) {
@@ -154,52 +152,18 @@ static bool may_hold(const struct names *names, uint32_t block)
            catalog_may_have_token(work->snapshot.view, work->io, block, hash);
 }
 
-static enum err read_block(struct names *names, uint32_t block)
+static enum err add_block(struct names *names, uint32_t block)
 {
     struct work *const work = names->work;
     struct open_block *open;
 
     TRY(work_check(work));
-    TRY(work_open_block(work, block, &open));
-    enum err err = names->marks != NULL ? names_cache_add(work->names, open->reader, names->marks)
-                                        : add_open_block(names, open);
-    const bool stale = err == ERR_BUSY;
-    err = work_close_block(work, open, stale ? OK : err);
-    return err == OK && stale ? ERR_BUSY : err;
-}
-
-static enum err add_block(struct names *names, uint32_t block)
-{
-    struct work *const work = names->work;
-    const struct catalog_block *const entry = catalog_block(work->snapshot.view, block);
-    enum err err = ERR_NOT_FOUND;
-
-    if (names->marks != NULL && !entry->fenced)
-        err = names_cache_mark(work->names, &entry->summary, names->marks);
-    if (err == ERR_NOT_FOUND) err = read_block(names, block);
+    enum err err = work_open_block(work, block, &open);
+    if (err == OK) err = work_close_block(work, open, add_open_block(names, open));
     if (err == OK) work->coverage.blocks++;
     if (err != ERR_CORRUPT) return err;
     work->coverage.fenced_blocks++;
     return OK;
-}
-
-static enum err visit_name(void *context, struct slice service, struct slice name, int32_t kind)
-{
-    return add(context, service, name, kind);
-}
-
-/* ERR_BUSY: what is remembered changed meanwhile. */
-static enum err add_blocks(struct names *names)
-{
-    struct work *const work = names->work;
-
-    for (uint32_t block = catalog_blocks(work->snapshot.view); block-- > 0;) {
-        if (may_hold(names, block))
-            TRY(add_block(names, block));
-        else
-            work->coverage.blocks_skipped++;
-    }
-    return names->marks == NULL ? OK : names_cache_visit(work->names, names->marks, visit_name, names);
 }
 
 static int by_name(const void *left, const void *right)
@@ -217,17 +181,12 @@ static enum err gather(struct names *names)
 
     for (unsigned i = 0; i < work->snapshot.live_count; i++)
         TRY(add_live(names, &work->snapshot.live[i]));
-    const struct coverage coverage = work->coverage;
-    names->marks = arena_alloc(&work->arena, sizeof *names->marks);
-    if (names->marks == NULL) return ERR_TOO_LARGE;
-    name_marks_init(names->marks, work->names);
-    enum err err = add_blocks(names);
-    if (err == ERR_BUSY) {
-        names->marks = NULL;
-        work->coverage = coverage;
-        err = add_blocks(names);
+    for (uint32_t block = catalog_blocks(work->snapshot.view); block-- > 0;) {
+        if (may_hold(names, block))
+            TRY(add_block(names, block));
+        else
+            work->coverage.blocks_skipped++;
     }
-    TRY(err);
     if (names->count > 0) qsort(names->list, names->count, sizeof *names->list, by_name);
     return OK;
 }

@@ -29,6 +29,7 @@ struct worker {
     struct otlp_json *otlp_json;
     struct otlp_decoder *decoder;
     struct page_fields *page;
+    struct block_cache cache;
     struct snapshot snapshot;
 };
 
@@ -39,8 +40,6 @@ struct job_queue {
 struct query {
     struct query_config config;
     struct route routes[4];
-    struct block_cache cache;
-    struct names_cache names;
     atomic_bool stopping;
     pthread_mutex_t mutex; /* guards what follows, and the metrics */
     pthread_cond_t arrived;

@@ -14,10 +14,7 @@
 
 #include <stdlib.h>
 
-enum {
-    BLOCK_CACHE_BYTES_MAX = 64 << 20, /* blocks kept open */
-    NAMES_CACHE_BYTES_MAX = 16 << 20, /* services and operations by block */
-};
+enum { CACHE_BYTES_MAX = 32 << 20 }; /* of blocks that a worker keeps open */
 
 static const struct query_config defaults = {
     .threads = 2,
@@ -120,6 +117,7 @@ static void *work_on(void *context)
 static enum err worker_start(struct worker *worker, struct query *query)
 {
     worker->query = query;
+    block_cache_init(&worker->cache, query->config.catalog, CACHE_BYTES_MAX);
     TRY(snapshot_init(&worker->snapshot, &query->config));
     TRY(otlp_json_open(&worker->otlp_json));
     TRY(otlp_decoder_open(&worker->decoder));
@@ -133,6 +131,7 @@ static enum err worker_start(struct worker *worker, struct query *query)
 static void worker_stop(struct worker *worker)
 {
     if (worker->started) pthread_join(worker->thread, NULL);
+    block_cache_deinit(&worker->cache);
     if (worker->io != NULL) io_close(worker->io);
     free(worker->page);
     if (worker->decoder != NULL) otlp_decoder_close(worker->decoder);
@@ -174,8 +173,6 @@ enum err query_open(const struct query_config *config, struct query **out)
     if (query == NULL) return ERR_NO_MEMORY;
     query->config = *config;
     settle_config(&query->config);
-    block_cache_init(&query->cache, query->config.catalog, BLOCK_CACHE_BYTES_MAX);
-    names_cache_init(&query->names, NAMES_CACHE_BYTES_MAX);
     pthread_mutex_init(&query->mutex, NULL);
     pthread_cond_init(&query->arrived, NULL);
     routes_init(query);
@@ -208,8 +205,6 @@ void query_close(struct query *query)
         worker_stop(&query->workers[i]);
     while ((job = next_job(query)) != NULL)
         question_refuse(&job->ticket, ERR_CLOSING, NULL);
-    block_cache_deinit(&query->cache);
-    names_cache_deinit(&query->names);
     pthread_cond_destroy(&query->arrived);
     pthread_mutex_destroy(&query->mutex);
     free(query->jobs);

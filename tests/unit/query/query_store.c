@@ -24,13 +24,11 @@ static void open_catalog(struct store *store)
     cr_assert_eq(catalog_open(store->io, store->dir, &config, &store->catalog, &report), OK);
     store->config.catalog = store->catalog;
     block_cache_init(&store->cache, store->catalog, 4 << 20);
-    names_cache_init(&store->names, 1 << 20);
 }
 
 static void close_catalog(struct store *store)
 {
     block_cache_deinit(&store->cache);
-    names_cache_deinit(&store->names);
     catalog_close(store->catalog, store->io);
     io_dir_close(store->io, store->dir);
     io_close(store->io);
@@ -148,7 +146,6 @@ static struct asked ask(struct store *store, struct request *request)
         .decoder = store->decoder,
         .page = store->page,
         .cache = &store->cache,
-        .names = &store->names,
         .request = request,
         .stopping = &store->stopping,
         .deadline_ns = io_now_ns(store->io) + store->config.deadline_ns,

@@ -29,7 +29,6 @@ struct store {
     struct otlp_json *otlp_json;
     struct page_fields *page;
     struct block_cache cache;
-    struct names_cache names;
     struct live_view views[STORE_LIVE_MAX];
     atomic_bool stopping;
 };
