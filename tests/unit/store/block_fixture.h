@@ -6,7 +6,9 @@
 #ifndef TEST_STORE_BLOCK_FIXTURE_H
 #define TEST_STORE_BLOCK_FIXTURE_H
 
+#ifndef STORE_BLOCK_FORMAT_H /* a fuzzer finds it elsewhere */
 #include "block_format.h"
+#endif
 #include "live_fixture.h"
 
 #include "base/crc32c.h"
