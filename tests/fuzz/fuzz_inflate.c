@@ -5,7 +5,7 @@
  *   2  a deflate stream, which is wrapped into a member whose CRC32 and ISIZE are right (no mutation finds
  * those)
  *
- *   - the verdict and the bytes are those of zlib, over all members, but for the symbols in lenient()
+ *   - the verdict and the bytes are those of zlib, over all members, but for what lenient() names
  *   - a decoder that has met this input afterwards reads a good body (E10)
  *   - a buffer one byte too small is ERR_FULL, the exact one is enough, nothing is written beyond either
  */
@@ -72,11 +72,14 @@ static struct slice wrap(struct libdeflate_decompressor *decompressor, struct sl
 
 /*
  * libdeflate gives a meaning to symbols that RFC 1951 leaves without one (lengths 286 and 287, distances 30
- * and 31). No compressor writes them, and the checksum still has to be right, so nothing is lost.
+ * and 31), and lets codes be declared for them. 1.14 (Debian 12) also ends a repetition of code lengths that
+ * runs beyond the last symbol there; later ones refuse it. No compressor writes any of this, and the checksum
+ * still has to be right, so nothing is lost.
  */
 static bool lenient(void)
 {
-    static const char *const known[] = {"invalid literal/length code", "invalid distance code"};
+    static const char *const known[] = {"invalid literal/length code", "invalid distance code",
+                                        "too many length or distance symbols", "invalid bit length repeat"};
 
     for (size_t i = 0; complaint != NULL && i < sizeof known / sizeof *known; i++) {
         if (strcmp(complaint, known[i]) == 0) return true;
