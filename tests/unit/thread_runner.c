@@ -9,10 +9,13 @@
  * is defined here: plain tests and suites with init, fini, signal and exit_code, and the assertion macros;
  * anything else does not link.
  *
+ * --filter PATTERN, as criterion has it, runs the tests whose "suite/name" fits; other arguments are ignored.
+ *
  * Exit code 0 when all passed. A test that the sanitizer stops counts as crashing.
  */
 #include <criterion/criterion.h>
 #include <criterion/logging.h>
+#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,12 +171,28 @@ static enum verdict judge(const struct criterion_test *test, int status)
     return WEXITSTATUS(status) == exit_wanted ? PASSED : CRASHED;
 }
 
-int main(void)
+static const char *filter_of(int count, char **arguments)
 {
+    for (int i = 1; i + 1 < count; i++)
+        if (strcmp(arguments[i], "--filter") == 0) return arguments[i + 1];
+    return "*";
+}
+
+static bool is_wanted(const struct criterion_test *test, const char *filter)
+{
+    char name[256];
+
+    snprintf(name, sizeof name, "%s/%s", test->category, test->name);
+    return !test->data->disabled && fnmatch(filter, name, 0) == 0;
+}
+
+int main(int arguments_count, char **arguments)
+{
+    const char *const filter = filter_of(arguments_count, arguments);
     unsigned counts[4] = {0}, tested = 0;
 
     for (struct criterion_test **test = __start_cr_tst; test < __stop_cr_tst; test++) {
-        if (*test == NULL || (*test)->data->disabled) continue;
+        if (*test == NULL || !is_wanted(*test, filter)) continue;
         const int status = run_in_child(*test);
         const enum verdict verdict = judge(*test, status);
         tested += verdict != SKIPPED;
