@@ -3,8 +3,11 @@
  * their own do the work; the connection's thread only parses and queues, and the answer goes back through its
  * ticket.
  *
- *   query_open() -> query_routes() into the server's route table -> server runs -> query_close() after it
- * stopped
+ *   query_open() -> query_routes() into the server's route table -> server runs
+ *   server_drain(), turns until it is idle, or server_drop() -> query_close() -> server_close()
+ *
+ * In this order, because workers hold tickets of the server until they are joined, and handlers of the server
+ * hold the query until no connection is left.
  *
  * A query takes each shard's live set, then the catalog version (shard.h says why in that order), so it sees
  * every span that was acknowledged before it came, once. It has a deadline and a memory limit, and ends early
@@ -42,7 +45,7 @@ enum err query_open(const struct query_config *config, struct query **out);
  *   GET /query/v1/traces/{id}  GET /query/v1/traces  GET /query/v1/services  GET /query/v1/operations
  */
 const struct route *query_routes(const struct query *query, size_t *count);
-/* Ends running queries (503) and joins the workers. */
+/* Ends running queries (503) and joins the workers; see above for when. */
 void query_close(struct query *query);
 
 #endif

@@ -61,7 +61,10 @@ struct server_config {
 
 /* ERR_NO_MEMORY. */
 enum err server_open(const struct server_config *config, struct server **out);
-/* Drops all connections at once; call it when no worker will complete a ticket any more. */
+/*
+ * Drops all connections at once. No worker may complete a ticket any more; join it first, because the client may have
+ * its answer while exchange_complete() is still waking this server.
+ */
 void server_close(struct server *server);
 
 /* "127.0.0.1:4318", port 0 for any; cpu -1: none in particular. Errors of io_listen(). */

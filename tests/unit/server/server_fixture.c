@@ -108,9 +108,11 @@ static void turn(struct fixture *fixture, struct io *io, struct shard *shard, st
     else
         cr_assert_eq(io_turn(io, 5000000, &handlers), OK);
     server_turn(server);
-    if (atomic_load(&fixture->draining)) server_drain(server);
+    const bool draining = atomic_load(&fixture->draining);
+    if (draining) server_drain(server);
     atomic_store(&fixture->conns, server_conns(server));
     atomic_store(&fixture->idle, server_idle(server));
+    if (draining && server_idle(server)) atomic_store(&fixture->drained, true);
 }
 
 static void serve(struct fixture *fixture, struct io *io, struct shard *shard)
@@ -138,6 +140,7 @@ static void serve(struct fixture *fixture, struct io *io, struct shard *shard)
     atomic_store(&fixture->ready, true);
     while (!atomic_load(&fixture->stopping))
         turn(fixture, io, shard, server);
+    if (fixture->at_end != NULL) fixture->at_end();
     server_close(server);
 }
 
@@ -175,6 +178,13 @@ bool fixture_open(struct fixture *fixture)
     pthread_join(fixture->thread, NULL);
     cr_skip_test("no io_uring here");
     return false;
+}
+
+void fixture_drain(struct fixture *fixture)
+{
+    atomic_store(&fixture->draining, true);
+    io_wake(atomic_load(&fixture->io));
+    cr_assert(wait_until(atomic_load(&fixture->drained)));
 }
 
 void fixture_close(struct fixture *fixture)

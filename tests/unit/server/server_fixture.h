@@ -22,11 +22,12 @@ struct fixture {
     size_t hosts_count;
     bool with_shard;             /* then the routes are those of OTLP over HTTP */
     uint64_t inflight_bytes_max; /* of the shard */
+    void (*at_end)(void);        /* on the server's thread, between its last turn and server_close() */
 
     struct metrics metrics, sealer_metrics;
     uint16_t port[ROLE_COUNT];
     pthread_t thread;
-    atomic_bool ready, failed, draining, stopping;
+    atomic_bool ready, failed, draining, drained, stopping;
     _Atomic unsigned conns;
     atomic_bool idle;
     struct io *_Atomic io;
@@ -35,6 +36,11 @@ struct fixture {
 void fixture_init(struct fixture *fixture, const struct route *routes, size_t routes_count);
 /* False, with the test skipped, when the system has no io_uring. */
 bool fixture_open(struct fixture *fixture);
+/*
+ * No connection is open and none will be, but the server still takes answers: what must be closed while tickets
+ * may be out (workers) is closed between this and fixture_close(). Clients have left, or are about to.
+ */
+void fixture_drain(struct fixture *fixture);
 void fixture_close(struct fixture *fixture);
 
 int client_open(uint16_t port);
