@@ -43,22 +43,41 @@ static bool hash_value(void *context, uint32_t row, uint32_t id, const struct at
     return walk->go_on;
 }
 
-static enum err hash_column(struct hash_walk *walk, uint32_t column)
+/* Of the columns before COLUMN_RAW_SPAN only names have tokens. */
+static bool has_tokens(uint32_t column)
 {
-    struct block_column at;
+    return column == COLUMN_NAME || column >= COLUMN_RAW_SPAN;
+}
 
-    TRY(block_column(walk->reader, column, &at));
-    walk->level = column == COLUMN_NAME ? TOKEN_LEVEL_INTRINSIC : at.level;
-    if (!at.dictionary) {
-        for (uint32_t page = 0; page < block_pages(walk->reader) && walk->go_on; page++)
-            TRY(block_page_values(walk->reader, page, column, hash_value, walk));
-        return OK;
-    }
-    for (uint32_t id = 0; id < at.distinct_count && walk->go_on; id++) {
+static enum err hash_dictionary(struct hash_walk *walk, uint32_t column, uint32_t distinct)
+{
+    for (uint32_t id = 0; id < distinct && walk->go_on; id++) {
         struct attribute attribute;
         TRY(block_dictionary_value(walk->reader, column, id, &attribute));
         if (column == COLUMN_NAME) attribute.key = slice_text("name");
         hash_value(walk, 0, id, &attribute);
+    }
+    return OK;
+}
+
+static enum err hash_dictionaries(struct hash_walk *walk)
+{
+    for (uint32_t i = 0; i < walk->reader->header.columns && walk->go_on; i++) {
+        struct block_column at;
+        TRY(block_column(walk->reader, i, &at));
+        walk->level = i == COLUMN_NAME ? TOKEN_LEVEL_INTRINSIC : at.level;
+        if (at.dictionary && has_tokens(i)) TRY(hash_dictionary(walk, i, at.distinct_count));
+    }
+    return OK;
+}
+
+static enum err hash_raw_columns(struct hash_walk *walk, uint32_t page)
+{
+    for (uint32_t i = 0; i < walk->reader->header.columns && walk->go_on; i++) {
+        struct block_column at;
+        TRY(block_column(walk->reader, i, &at));
+        walk->level = at.level;
+        if (!at.dictionary && has_tokens(i)) TRY(block_page_values(walk->reader, page, i, hash_value, walk));
     }
     return OK;
 }
@@ -79,7 +98,9 @@ enum err block_hashes(struct block_reader *reader, bool (*visit)(void *context, 
     walk.level = LEVEL_SCOPE;
     for (uint32_t i = 0; i < reader->header.scopes; i++)
         scope_check(reader->scopes[i].message, &visitor, &fault);
-    for (uint32_t i = 0; i < reader->header.columns && walk.go_on; i++)
-        if (i == COLUMN_NAME || i >= COLUMN_RAW_SPAN) TRY(hash_column(&walk, i));
+    TRY(hash_dictionaries(&walk));
+    for (uint32_t i = 0; i < block_pages(reader) && walk.go_on;
+         i++) /* the rows of a page are taken apart once */
+        TRY(hash_raw_columns(&walk, i));
     return OK;
 }
