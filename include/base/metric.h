@@ -39,6 +39,8 @@
     X(METRIC_SEALED_SPANS, COUNTER, "sealed_spans_total", "spans written to segments")                       \
     X(METRIC_SEALED_BYTES, COUNTER, "sealed_bytes_total", "bytes of the blocks written to segments")         \
     X(METRIC_SEAL_FAILURES, COUNTER, "seal_failures_total", "blocks that could not be written")              \
+    X(METRIC_UNFILTERED_BLOCKS, GAUGE, "unfiltered_blocks",                                                  \
+      "blocks that wait for their filters after a start")                                                    \
     X(METRIC_QUERIES, COUNTER, "queries_total", "queries answered")                                          \
     X(METRIC_QUERIES_REFUSED, COUNTER, "queries_refused_total", "queries refused by a limit")                \
     X(METRIC_QUERIES_CANCELLED, COUNTER, "queries_cancelled_total", "queries whose client left")             \

@@ -45,6 +45,11 @@ enum err sealer_open(const struct sealer_config *config, struct sealer **out);
 void sealer_close(struct sealer *sealer);
 /* Any thread. Jobs begin in this order, but a second seal of a shard waits for the one before it. */
 void sealer_submit(struct sealer *sealer, struct seal_job *job);
+/*
+ * Lets the pool build the filters that the start has left out, between other jobs. Once, when the shards have recovered:
+ * until then all time is theirs.
+ */
+void sealer_build_filters(struct sealer *sealer);
 bool sealer_step(struct sealer *sealer); /* threads 0: runs one job; false when there is none */
 
 #endif

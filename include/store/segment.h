@@ -9,6 +9,7 @@
  *   catalog_open()    recovers every segment of the directory: closed ones by trailer and footer, an open one
  *                     by walking its blocks (the torn tail is cut, a footer is written); blocks found corrupt
  *                     later are fenced and reported, never deleted
+ *   catalog_build_filters()   afterwards, in the background: what the walk has left out
  *   catalog_acquire() an immutable version for one query; release it when done
  */
 #ifndef STORE_SEGMENT_H
@@ -68,6 +69,16 @@ enum err segment_append(struct catalog *catalog, struct io *io, uint16_t shard,
 /* Writes footer and trailer of the shard's open segment, if any. Same caller as segment_append(). On failure
  * its blocks stay readable, and the next start writes the footer. */
 enum err segment_seal(struct catalog *catalog, struct io *io, uint16_t shard);
+
+/*
+ * The blocks of a segment that was walked have no filters yet: until they are built, these blocks are never excluded,
+ * which is exact, and slow. A call builds the filters of one block, or writes those of a segment to its file; false: there
+ * was nothing to do. One caller at a time, of any thread, with its io. Holds one block's columns and one
+ * segment's filters.
+ */
+bool catalog_build_filters(struct catalog *catalog, struct io *io);
+/* Blocks that wait for their filters. Any thread. */
+uint64_t catalog_unfiltered(const struct catalog *catalog);
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
 

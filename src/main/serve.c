@@ -568,6 +568,7 @@ int serve(const struct options *options)
         end_at_once(EXIT_FAILED);
     enter_phase(&world, PHASE_SERVE);
     wait_for_start(&world, STATE_SERVING);
+    sealer_build_filters(world.sealer);
     tell_ready(&world);
     wait_for_signal(&world);
     stop(&world);

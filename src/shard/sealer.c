@@ -7,6 +7,9 @@
  *   seal: encode -> append to the shard's segment, durable and published -> done(OK)
  *   run:  whatever the shard asks for, with the thread's io -> done(its result)
  *
+ * A job of the pool's own builds the filters that the start has left out (catalog_build_filters()), block by block:
+ * after each it goes to the end of the queue, so a seal never waits for more than one of them.
+ *
  * A failed seal is logged and counted here, once per attempt; the shard tries again. Closing lets running
  * jobs end and gives the queued ones back with ERR_CLOSING.
  *
@@ -43,6 +46,7 @@ struct sealer {
     pthread_mutex_t mutex;
     pthread_cond_t wanted;
     struct seal_job *first, *last;
+    struct seal_job filters; /* in the queue, or under way, until all are built */
     bool closing;
     struct worker workers[];
 };
@@ -53,7 +57,6 @@ static void *work(void *context);
 static struct seal_job *take(struct sealer *sealer, struct worker *worker);
 static void run(struct worker *worker, struct seal_job *job);
 static void count(struct sealer *sealer, const struct block_encoded *encoded, enum err err);
-
 /* ---- lifecycle -------------------------------------------------------------------------------------- */
 
 enum err sealer_open(const struct sealer_config *config, struct sealer **out)
@@ -263,4 +266,38 @@ static void count(struct sealer *sealer, const struct block_encoded *encoded, en
         metric_add(metrics, METRIC_SEALED_BYTES, encoded->len);
     }
     pthread_mutex_unlock(&sealer->mutex);
+}
+
+/* ---- filters of recovered segments ------------------------------------------------------------------- */
+
+static void note_unfiltered(struct sealer *sealer)
+{
+    const uint64_t blocks = catalog_unfiltered(sealer->config.catalog);
+
+    pthread_mutex_lock(&sealer->mutex);
+    metric_set(sealer->config.metrics, METRIC_UNFILTERED_BLOCKS, blocks);
+    pthread_mutex_unlock(&sealer->mutex);
+}
+
+static enum err run_filters(struct seal_job *job, struct io *io)
+{
+    struct sealer *const sealer = job->context;
+    const bool more = catalog_build_filters(sealer->config.catalog, io);
+
+    note_unfiltered(sealer);
+    return more ? OK : ERR_NOT_FOUND;
+}
+
+static void on_filters(struct seal_job *job, enum err err)
+{
+    if (err == OK) sealer_submit(job->context, job); /* a closing pool gives it back with ERR_CLOSING */
+}
+
+void sealer_build_filters(struct sealer *sealer)
+{
+    note_unfiltered(sealer);
+    if (catalog_unfiltered(sealer->config.catalog) == 0) return;
+    assert(sealer->filters.run == NULL); /* once */
+    sealer->filters = (struct seal_job){.run = run_filters, .done = on_filters, .context = sealer};
+    sealer_submit(sealer, &sealer->filters);
 }

@@ -39,6 +39,7 @@ struct segment *segment_copy(const struct segment *from, uint32_t extra)
                                               from->filters == NULL);
     if (copy == NULL) return NULL;
     copy->blocks_count = from->blocks_count;
+    copy->unfiltered = from->unfiltered;
     for (uint32_t i = 0; i < from->blocks_count; i++) {
         copy->blocks[i] = from->blocks[i];
         if (from->filters == NULL) continue;

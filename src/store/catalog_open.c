@@ -269,6 +269,16 @@ static enum err put_in_order(struct gathering *gathering)
     return OK;
 }
 
+/* Closed without filters by this start, or by one before that did not come to an end with them. */
+static void note_unfiltered(struct gathering *gathering)
+{
+    for (uint32_t i = 0; i < gathering->count; i++) {
+        struct segment *const segment = gathering->segments[i];
+        segment->unfiltered = segment_lacks_filters(segment);
+        if (segment->unfiltered) gathering->catalog->unfiltered += segment->blocks_count;
+    }
+}
+
 static void count_all(const struct gathering *gathering)
 {
     struct catalog_report *const report = gathering->report;
@@ -287,9 +297,10 @@ static void count_all(const struct gathering *gathering)
     log_info("store", "segments opened",
              "segments=%" PRIu64 " blocks=%" PRIu64 " spans=%" PRIu64 " bytes=%" PRIu64 " rebuilt=%" PRIu64
              " fenced=%" PRIu64 " cut_bytes=%" PRIu64 " duplicates=%" PRIu64 " gaps=%" PRIu64
-             " ignored=%" PRIu64,
+             " ignored=%" PRIu64 " unfiltered=%" PRIu64,
              report->segments, report->blocks, report->spans, report->bytes, report->rebuilt, report->fenced,
-             report->cut_bytes, report->duplicates, report->gaps, report->ignored);
+             report->cut_bytes, report->duplicates, report->gaps, report->ignored,
+             gathering->catalog->unfiltered);
 }
 
 /* ---- open and close ---------------------------------------------------------------------------------- */
@@ -307,6 +318,7 @@ static enum err gather(struct gathering *gathering, struct name_list *list)
     if (gathering->segments == NULL) return ERR_NO_MEMORY;
     TRY(gather_files(gathering, list));
     TRY(put_in_order(gathering));
+    note_unfiltered(gathering);
     count_all(gathering);
     catalog->current = catalog_view_make(catalog, gathering->segments, gathering->count);
     return catalog->current == NULL ? ERR_NO_MEMORY : OK;
@@ -336,6 +348,7 @@ static void config_defaults(struct segment_config *config)
 
 static void catalog_free(struct catalog *catalog, struct io *io)
 {
+    segment_filters_drop(&catalog->filters);
     if (catalog->current != NULL) catalog_view_drop(catalog, catalog->current);
     catalog_close_files(catalog, io);
     assert(catalog->resident_bytes == 0);

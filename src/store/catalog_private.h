@@ -61,6 +61,8 @@ struct segment {
     struct block_filters **filters; /* one per block, each may be NULL; NULL when closed */
     uint32_t blocks_count;
     struct catalog_block *blocks;
+    bool
+        unfiltered; /* recovered: its filters are still to be built, and exclude nothing (segment_filters.c) */
 };
 
 struct catalog_view {
@@ -87,16 +89,27 @@ struct catalog_shard {
     struct segment_open open;
 };
 
+/* The filters of a recovered segment, on their way. Touched by the caller of catalog_build_filters() only. */
+struct segment_filters {
+    uint32_t next;   /* place of the block that is next; all: the footer is */
+    bool incomplete; /* a block could not be read: the file stays as it is */
+    bool given_up;   /* until the next start */
+    uint64_t began_ns;
+    struct block_filters *of_block[SEGMENT_BLOCKS_MAX]; /* by index in the file; refs under the mutex */
+};
+
 struct catalog {
     struct segment_config config; /* defaults filled in */
     struct io_dir *dir;           /* segments/ */
     struct catalog_shard *shards; /* CATALOG_SHARDS_MAX */
+    struct segment_filters filters;
 
     pthread_mutex_t mutex; /* all below, all refs */
     struct catalog_view *current;
     struct segment_file *closing;
     uint64_t resident_bytes;
     uint64_t fenced;
+    uint64_t unfiltered; /* blocks of segments that are */
 };
 
 /* ---- objects (catalog_objects.c); the makers return NULL when there is no memory --------------------- */
@@ -150,7 +163,8 @@ enum err segment_file_write(const struct segment_file *file, struct io *io, uint
 
 /*
  * Writes directory, rows and trailer at offset, cuts the file behind them and syncs it. The segment is not
- * closed: its filters are given. keep: hold the trace rows in memory.
+ * closed: its filters are given; without any there are no rows. keep: hold the trace rows in memory.
+ * ERR_NO_SPACE: nothing was written, but the file may have grown.
  */
 enum err segment_footer_write(struct io *io, const struct segment *segment, uint64_t offset, bool keep,
                               struct segment_rows **out);
@@ -164,14 +178,19 @@ enum err segment_rows_load(struct io *io, const struct segment_file *file, struc
 enum err segment_finish(struct catalog *catalog, struct io *io, const struct segment *segment,
                         uint64_t offset, struct segment **out);
 
-/* ---- recovery (segment_load.c, segment_walk.c, segment_recover.c) ------------------------------------ */
+/* ---- recovery (segment_load.c, segment_walk.c, segment_recover.c, segment_filters.c) ----------------- */
 
 /* Reads directory and trace rows of a closed segment. ERR_CORRUPT: not closed, or damaged; *directory_offset
  * is then where its blocks end, if a sound trailer says so, else 0. */
 enum err segment_load(struct catalog *catalog, struct io *io, struct segment_file *file, uint64_t file_bytes,
                       uint64_t *directory_offset, struct segment **out);
 
-/* A walk over the blocks of a file without a sound directory. */
+/* Neither rows nor filters, and blocks that could have some. */
+bool segment_lacks_filters(const struct segment *segment);
+/* Under the mutex, or when nobody is left. */
+void segment_filters_drop(struct segment_filters *build);
+
+/* A walk over the blocks of a file without a sound directory. It builds no filters. */
 struct segment_walk {
     struct io *io;
     const struct segment_file *file;

@@ -10,7 +10,8 @@
  *
  * The trailer is the last thing in the file and the cut behind it comes before the sync. A crash anywhere
  * leaves a file without a sound trailer at its end, which recovery takes as not closed and walks: the blocks
- * lie before all of this and are not touched.
+ * lie before all of this and are not touched. So a footer may be written over another one, and is, once,
+ * when the filters that a recovery left out have been built (segment_filters.c).
  */
 #include "catalog_private.h"
 
@@ -186,11 +187,25 @@ static enum err put_all(struct staging *staging, const struct segment *segment,
     return staging->err;
 }
 
+/* A full disk is met before anything is written over: the file may have a footer already. */
+static enum err make_room(struct io *io, const struct segment *segment, uint64_t offset,
+                          const struct segment_rows *rows)
+{
+    const uint64_t rows_end = rows->offset[FILTER_TOKEN] +
+                              rows->cells[FILTER_TOKEN] * (uint64_t)segment_row_bytes(rows->blocks);
+    const uint64_t end = (rows_end + sizeof(struct segment_trailer) + SEGMENT_ALIGN - 1) / SEGMENT_ALIGN *
+                         SEGMENT_ALIGN;
+    const enum err err = io_file_allocate(io, segment->file->file, offset, end - offset);
+
+    return err == ERR_UNSUPPORTED ? OK : err;
+}
+
 static enum err write_and_sync(struct io *io, const struct segment *segment, uint64_t offset,
                                const struct segment_rows *rows)
 {
     struct staging staging = {.io = io, .file = segment->file, .offset = offset};
 
+    TRY(make_room(io, segment, offset, rows));
     staging.buffer = aligned_alloc(IO_ALIGN, SEGMENT_PIECE_BYTES);
     if (staging.buffer == NULL) return ERR_NO_MEMORY;
     enum err err = put_all(&staging, segment, rows);

@@ -31,7 +31,7 @@ static enum err copy_bytes(struct io *io, const struct segment_file *from, uint6
     return err;
 }
 
-/* The new segment as it is before closing: one block, with the old one's filters. */
+/* The new segment as it is before closing: one block, its filters still to be built as all of a recovery. */
 static struct segment *one_block(const struct segment_identity *identity, struct segment_file *file,
                                  const struct segment *from)
 {
@@ -43,8 +43,6 @@ static struct segment *one_block(const struct segment_identity *identity, struct
     segment->blocks[0] = from->blocks[last];
     segment->blocks[0].offset = SEGMENT_ALIGN;
     segment->blocks[0].index = 0;
-    segment->filters[0] = from->filters[last];
-    if (segment->filters[0] != NULL) segment->filters[0]->refs++;
     return segment;
 }
 
@@ -67,7 +65,7 @@ enum err segment_move_last(struct catalog *catalog, struct io *io, struct segmen
                            struct segment **moved)
 {
     assert(from->blocks_count > 0);
-    assert(from->filters != NULL);
+    assert(from->rows == NULL);
 
     const uint32_t last = from->blocks_count - 1;
     const struct block_summary *const summary = &from->blocks[last].summary;
@@ -82,8 +80,6 @@ enum err segment_move_last(struct catalog *catalog, struct io *io, struct segmen
         return err;
     }
     segment_file_drop(catalog, file); /* the segment has its own reference */
-    block_filters_drop(from->filters[last]);
-    from->filters[last] = NULL;
     from->blocks_count--;
     return OK;
 }

@@ -1,9 +1,10 @@
 /*
- * One file of the directory at start-up (FORMAT.md, "Segment", cases A to M). It is believed in this order:
+ * One file of the directory at start-up (FORMAT.md, "Segment", cases A to N). It is believed in this order:
  *
  *   trailer and directory sound    closed: loaded as it is
- *   otherwise                      walked block by block, then closed: directory, rows and trailer are written
- *                                  behind the last good block, over the torn tail
+ *   otherwise                      walked block by block, then closed: directory and trailer are written
+ *                                  behind the last good block, over the torn tail. The rows of its filters
+ *                                  come later (segment_filters.c)
  *   no header, no good block       nothing of ours: left alone, reported
  *   header, no good block          a first append that never finished: the file goes
  *
@@ -125,7 +126,7 @@ static void remove_emptied(struct recovery *recovery, struct segment *segment)
         log_warn("store", "could not remove an emptied segment", "file=%s", recovery->name);
 }
 
-/* Directory, rows and trailer go over the torn tail (and the moved block). */
+/* Directory and trailer go over the torn tail (and the moved block). */
 static void close_walked(struct recovery *recovery, struct segment *segment, uint64_t end,
                          struct segment_found *out)
 {

@@ -1,15 +1,19 @@
 /*
  * Walks the blocks of a segment that was not closed, or whose directory is damaged: header, length, next
- * header. Each block is checked in full, and its filters are built again from its contents.
+ * header. A start waits for this, so no more is read than it takes to know where the blocks are and which of them
+ * were durable: blocks are synced one by one, so one that another stands behind had been whole, and its header is enough.
+ * The last one is read, and all of its sums are checked. What has rotted in the others is found when they are
+ * opened, as in closed files, at the latest when their filters are built (segment_filters.c).
  *
  *   good, good, good, bad ─┬─ nothing good behind it: the torn tail of the last append. The walk ends there.
- *                          └─ good blocks behind it: blocks are synced one by one, so the bad one had been
- *                             whole: rot. It is fenced, nothing is cut, the walk goes on behind it.
+ *                          └─ good blocks behind it: rot. It is fenced, nothing is cut, the walk goes on
+ *                             behind it.
  *
  * Where does "behind it" begin? If the bad block's header is sound, exactly at its end. If not, every 4 KiB
  * is tried; but span bytes can look like a block (they are a client's), so such a find must continue this
- * segment's numbers and be whole to its last byte, and it is a *stray*: it is served, but it never moves the
- * sealed LSN, so that no forged block can make the journal's replay skip something.
+ * segment's numbers and be whole to its last byte, and it is a *stray*, as all that follow: they are served, but
+ * never move the sealed LSN, so that no forged block can make the journal's replay skip something. Behind
+ * such a find, and without a sound file header, every block is checked to its last byte.
  */
 #include "catalog_private.h"
 
@@ -22,8 +26,7 @@ enum verdict { BLOCK_GOOD, BLOCK_BAD_BODY, BLOCK_NO_HEADER };
 
 struct examined {
     enum verdict verdict;
-    struct block_summary summary;  /* valid unless BLOCK_NO_HEADER */
-    struct block_filters *filters; /* owned; only of good blocks */
+    struct block_summary summary; /* valid unless BLOCK_NO_HEADER */
 };
 
 /* ---- one block --------------------------------------------------------------------------------------- */
@@ -38,66 +41,6 @@ static enum err read_block(void *context, uint64_t offset, void *buf, size_t len
     const struct block_place *const place = context;
 
     return segment_file_read(place->walk->file, place->walk->io, place->offset + offset, buf, len);
-}
-
-/* Hashes as they come out of a block, to be counted before the filters can be sized. */
-struct hash_list {
-    uint64_t *hashes;
-    size_t count, capacity;
-    bool overflow; /* no memory for them: the block gets no filter of this kind */
-};
-enum { HASHES_MAX = 32 << 20 };
-
-static void hash_list_add(struct hash_list *list, uint64_t hash)
-{
-    if (list->count == list->capacity && !list->overflow) {
-        const size_t capacity = list->capacity == 0 ? 4096 : list->capacity * 2;
-        uint64_t *const grown = capacity > HASHES_MAX
-                                    ? NULL
-                                    : realloc(list->hashes, capacity * sizeof *list->hashes);
-        if (grown == NULL) {
-            list->overflow = true;
-        } else {
-            list->hashes = grown;
-            list->capacity = capacity;
-        }
-    }
-    if (!list->overflow) list->hashes[list->count++] = hash;
-}
-
-static bool gather(void *context, bool is_trace, uint64_t hash)
-{
-    struct hash_list *const lists = context;
-
-    hash_list_add(&lists[is_trace ? FILTER_TRACE : FILTER_TOKEN], hash);
-    return true;
-}
-
-static struct block_filters *filters_of(const struct hash_list lists[SEGMENT_KINDS])
-{
-    struct block_filters *const filters = block_filters_make(
-        lists[FILTER_TRACE].overflow ? UINT64_MAX : lists[FILTER_TRACE].count,
-        lists[FILTER_TOKEN].overflow ? UINT64_MAX : lists[FILTER_TOKEN].count);
-
-    if (filters == NULL) return NULL;
-    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
-        if (filters->kind[kind].cells > 0)
-            filter_build(&filters->kind[kind], lists[kind].hashes, lists[kind].count);
-    return filters;
-}
-
-static enum err check_body(struct block_reader *reader, struct block_filters **out)
-{
-    struct hash_list lists[SEGMENT_KINDS] = {{.hashes = NULL}, {.hashes = NULL}};
-
-    enum err err = block_check_sums(reader);
-    if (err == OK) err = block_hashes(reader, gather, lists);
-    struct block_filters *const filters = err == OK ? filters_of(lists) : NULL;
-    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
-        free(lists[kind].hashes);
-    if (err == OK && filters == NULL) err = ERR_NO_MEMORY;
-    if (err == OK) *out = filters;
-    return err;
 }
 
 /* A block in memory: one long read instead of a short direct one per section. */
@@ -116,18 +59,17 @@ static enum err read_image(void *context, uint64_t offset, void *buf, size_t len
     return OK;
 }
 
-static enum err check_source(const struct block_source *source, struct block_filters **out)
+static enum err check_source(const struct block_source *source)
 {
     struct block_reader *reader;
 
     TRY(block_open(source, &reader));
-    const enum err err = check_body(reader, out);
+    const enum err err = block_check_sums(reader);
     block_close(reader);
     return err;
 }
 
-static enum err open_and_check(const struct segment_walk *walk, uint64_t offset, uint64_t bytes,
-                               struct block_filters **out)
+static enum err open_and_check(const struct segment_walk *walk, uint64_t offset, uint64_t bytes)
 {
     struct block_place place = {.walk = walk, .offset = offset};
     const struct block_source file = {.read = read_block, .context = &place};
@@ -135,13 +77,13 @@ static enum err open_and_check(const struct segment_walk *walk, uint64_t offset,
                                 .len = bytes};
     const struct block_source memory = {.read = read_image, .context = &image};
 
-    if (image.bytes == NULL) return check_source(&file, out);
+    if (image.bytes == NULL) return check_source(&file);
     enum err err = OK;
     for (uint64_t at = 0; at < bytes && err == OK; at += SEGMENT_PIECE_BYTES) {
         const uint64_t piece = bytes - at < SEGMENT_PIECE_BYTES ? bytes - at : SEGMENT_PIECE_BYTES;
         err = read_block(&place, at, image.bytes + at, piece);
     }
-    if (err == OK) err = check_source(&memory, out);
+    if (err == OK) err = check_source(&memory);
     free(image.bytes);
     return err;
 }
@@ -171,7 +113,7 @@ static enum err examine_twice(struct segment_walk *walk, uint64_t offset, struct
         err = read_header(walk, offset, out);
         if (err != OK) continue;
         out->verdict = BLOCK_BAD_BODY;
-        err = open_and_check(walk, offset, out->summary.bytes, &out->filters);
+        err = open_and_check(walk, offset, out->summary.bytes);
         if (err == OK) out->verdict = BLOCK_GOOD;
     }
     return err;
@@ -187,6 +129,34 @@ static enum err examine(struct segment_walk *walk, uint64_t offset, struct exami
     if (err == ERR_VERSION || err == ERR_NO_MEMORY) return err;
     if (err == ERR_IO) walk->keep = true;
     return OK;
+}
+
+/*
+ * The block at offset has a sound header, and so has what stands right behind it: nothing is written there before the
+ * first is durable.
+ */
+static enum err examine_followed(struct segment_walk *walk, uint64_t offset, struct examined *out,
+                                 bool *followed)
+{
+    struct examined next;
+
+    *followed = false;
+    if (walk->file_bytes - offset < SEGMENT_ALIGN || read_header(walk, offset, out) != OK) return OK;
+    const uint64_t behind = offset + out->summary.bytes;
+    if (walk->file_bytes - behind < SEGMENT_ALIGN) return OK;
+    const enum err err = read_header(walk, behind, &next);
+    if (err == ERR_VERSION || err == ERR_NO_MEMORY) return err;
+    *followed = err == OK && next.summary.seq > out->summary.seq;
+    if (*followed) out->verdict = BLOCK_GOOD;
+    return OK;
+}
+
+static enum err examine_in_order(struct segment_walk *walk, uint64_t offset, bool stray, struct examined *out)
+{
+    bool followed = false;
+
+    if (walk->based && !stray) TRY(examine_followed(walk, offset, out, &followed));
+    return followed ? OK : examine(walk, offset, out);
 }
 
 /* ---- looking on -------------------------------------------------------------------------------------- */
@@ -205,7 +175,6 @@ static enum err try_stray(struct segment_walk *walk, const uint8_t *page, uint64
     *found = false;
     if (block_peek(page, &summary) != OK || !plausible_stray(walk, &summary)) return OK;
     TRY(examine(walk, offset, &examined));
-    block_filters_drop(examined.filters);
     *found = examined.verdict == BLOCK_GOOD;
     return OK;
 }
@@ -262,7 +231,6 @@ static enum err look_on(struct segment_walk *walk, uint64_t offset, const struct
         behind = offset + bad->summary.bytes;
         walk->seq_floor = bad->summary.seq + 1;
         TRY(examine(walk, behind, &next));
-        block_filters_drop(next.filters);
         if (next.verdict == BLOCK_GOOD) {
             *out = (struct found_next){.offset = behind, .exact = true};
             return OK;
@@ -283,7 +251,6 @@ static void add(struct segment_walk *walk, const struct examined *examined, uint
                                                     .index = index,
                                                     .fenced = examined->verdict != BLOCK_GOOD,
                                                     .stray = stray};
-    segment->filters[index] = examined->filters;
     walk->seq_floor = examined->summary.seq + 1;
     walk->lsn_floor = examined->summary.lsn_end;
     if (examined->verdict == BLOCK_GOOD) walk->end = offset + examined->summary.bytes;
@@ -313,7 +280,7 @@ enum err segment_walk(struct segment_walk *walk)
            segment->blocks_count + 2 <= SEGMENT_BLOCKS_MAX /* a bad one, a good one */) {
         struct examined examined;
         struct found_next next;
-        TRY(examine(walk, offset, &examined));
+        TRY(examine_in_order(walk, offset, stray, &examined));
         if (examined.verdict == BLOCK_GOOD) {
             add(walk, &examined, offset, stray);
             offset += examined.summary.bytes;

@@ -186,3 +186,67 @@ Test(sealer, fails_a_seal_and_counts_it_at_every_operation_that_can_fail)
         end();
     }
 }
+
+/* ---- filters of recovered segments ------------------------------------------------------------------- */
+
+static uint64_t unfiltered(void)
+{
+    cr_assert_eq(metric_get(&world.pool_metrics, METRIC_UNFILTERED_BLOCKS),
+                 catalog_unfiltered(world.catalog));
+    return catalog_unfiltered(world.catalog);
+}
+
+/* Two blocks in a segment that is not closed, and a new start on it. */
+static void start_on_unclosed(void)
+{
+    start();
+    for (uint32_t id = 1; id <= 2; id++) {
+        sent(id, 3, 0);
+        shard_close_live(world.shard);
+        for (unsigned turn = 0; turn < 20; turn++)
+            world_turn(&world, NS_PER_MS);
+    }
+    cr_assert_eq(metric_get(&world.pool_metrics, METRIC_BLOCKS_SEALED), 2);
+    restart();
+    cr_assert_eq(unfiltered(), 2);
+}
+
+Test(sealer, builds_filters_between_other_jobs)
+{
+    start_on_unclosed();
+    struct note notes[2] = {note_of(0, OK), note_of(1, OK)};
+    sealer_submit(world.sealer, &notes[0].job);
+    cr_assert(sealer_step(world.sealer));
+    cr_assert_eq(notes[0].done, 0, "a block's filters were first");
+    sealer_submit(world.sealer, &notes[1].job);
+    cr_assert(sealer_step(world.sealer));
+    cr_assert_eq(notes[0].done, 1, "no job waits for more than that");
+    cr_assert(sealer_step(world.sealer));
+    cr_assert_eq(unfiltered(), 1, "the segment of one block has its footer");
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert(sealer_step(world.sealer));
+    cr_assert_eq(notes[1].done, 1);
+    cr_assert_eq(unfiltered(), 0);
+    cr_assert_not(sealer_step(world.sealer));
+    restart();
+    cr_assert_eq(unfiltered(), 0);
+    cr_assert_eq(see(0).sealed, 6);
+    end();
+}
+
+Test(sealer, closes_while_filters_are_missing)
+{
+    for (unsigned steps = 0; steps < 5; steps++) {
+        start_on_unclosed();
+        for (unsigned i = 0; i < steps; i++)
+            cr_assert(sealer_step(world.sealer));
+        cr_assert_eq(see(0).sealed, 6);
+        restart();
+        cr_assert_eq(world.catalog_report.rebuilt, 0);
+        while (sealer_step(world.sealer)) {
+        }
+        cr_assert_eq(unfiltered(), 0);
+        cr_assert_eq(see(0).sealed, 6);
+        end();
+    }
+}

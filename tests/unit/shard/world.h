@@ -103,7 +103,9 @@ static inline enum err world__open(struct world *world)
         .accept_journal_damage = config->accept_damage,
     };
     TRY(shard_open(&shard, &world->shard));
-    return shard_recover(world->shard, &world->recovery);
+    TRY(shard_recover(world->shard, &world->recovery));
+    sealer_build_filters(world->sealer);
+    return OK;
 }
 
 /* Start-up and recovery; on failure everything is closed again. */
