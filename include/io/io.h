@@ -88,6 +88,11 @@ void *io_memory(size_t bytes);
 void io_memory_free(void *memory, size_t bytes);
 /* Gives pages back to the system; they read as zeros afterwards. Page-aligned range. */
 void io_memory_forget(void *memory, size_t bytes);
+/*
+ * From now on, pages that the calling thread touches first come from the memory node of the CPU it runs on, as long as
+ * that has any; for a pinned thread. ERR_DENIED, ERR_UNSUPPORTED: not here (a container); nothing has changed.
+ */
+enum err io_memory_near(unsigned *node);
 
 /* ---- directories and names ------------------------------------------------------------------------------ */
 
@@ -161,6 +166,12 @@ typedef void io_accept_fn(void *context, struct io_socket socket);
  */
 enum err io_listen(struct io *io, const char *address, int cpu, io_accept_fn *on_accept, void *context,
                    struct io_listener **out);
+/*
+ * Do connections really go to the listener whose cpu they arrive on? Tries it on loopback with these CPUs, at least two, on
+ * each of which the calling thread must be allowed to run. Waits: some milliseconds, half a second when not. ERR_UNSUPPORTED:
+ * they do not; other errors: it could not be tried.
+ */
+enum err io_steering_check(const unsigned *cpus, unsigned cpus_count);
 /* The port really bound (for port 0), and stop listening: no on_accept afterwards. */
 uint16_t io_listener_port(const struct io_listener *listener);
 void io_listener_close(struct io *io, struct io_listener *listener);

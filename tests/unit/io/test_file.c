@@ -420,3 +420,17 @@ Test(io_memory, is_aligned_zeroed_and_can_be_forgotten)
     cr_assert_null(io_memory(SIZE_MAX));
     io_memory_free(NULL, 5);
 }
+
+Test(io_memory, comes_from_the_node_of_its_cpu_where_the_system_lets_us_say_so)
+{
+    unsigned node = 12345;
+    const enum err err = io_memory_near(&node);
+
+    if (err == ERR_DENIED || err == ERR_UNSUPPORTED) cr_skip_test("no memory policies here");
+    cr_assert_eq(err, OK);
+    cr_assert_lt(node, 1024);
+    uint8_t *const memory = io_memory(4 << 20);
+    cr_assert_not_null(memory);
+    memset(memory, 1, 4 << 20);
+    io_memory_free(memory, 4 << 20);
+}
