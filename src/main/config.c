@@ -322,7 +322,7 @@ enum err config_read(struct options *options, int count, const char *const *argu
 /* ---- checks ---------------------------------------------------------------------------------------------
  */
 
-static bool is_loopback(const char *address)
+bool config_is_loopback(const char *address)
 {
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0;
 }
@@ -332,7 +332,7 @@ static const enum option_id addresses[] = {OPTION_OTLP_HTTP, OPTION_QUERY, OPTIO
 bool config_is_exposed(const struct options *options)
 {
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
-        if (!is_loopback(options_text(options, addresses[i]))) return true;
+        if (!config_is_loopback(options_text(options, addresses[i]))) return true;
     return false;
 }
 
@@ -341,7 +341,7 @@ static enum err check_exposure(const struct options *options, char error[OPTION_
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
         const char *const address = options_text(options, addresses[i]);
 
-        if (is_loopback(address) || options_number(options, OPTION_EXPOSURE)) continue;
+        if (config_is_loopback(address) || options_number(options, OPTION_EXPOSURE)) continue;
         (void)fail(
             error,
             "%s: %.100s can be reached from other hosts, and nothing asks them who they are; use a loopback "
@@ -399,8 +399,13 @@ void config_print_sample(FILE *out)
 void config_print_help(FILE *out)
 {
     static const char *const kinds[] = {
-        [TYPE_TEXT] = "TEXT",   [TYPE_ADDRESS] = "ADDRESS:PORT", [TYPE_COUNT] = "NUMBER",
-        [TYPE_SIZE] = "SIZE",   [TYPE_DURATION] = "TIME",        [TYPE_BOOL] = "",
+        [TYPE_TEXT] = "TEXT",
+        [TYPE_ADDRESS] = "ADDRESS:PORT",
+        [TYPE_COUNT] = "NUMBER",
+        [TYPE_SIZE] = "SIZE",
+        [TYPE_DURATION] = "TIME",
+        [TYPE_BOOL] = "",
+        [TYPE_SWITCH] = "auto|true|false",
         [TYPE_LEVEL] = "LEVEL",
     };
     char range[64], name[128];

@@ -33,6 +33,8 @@ enum err config_read(struct options *options, int count, const char *const *argu
 
 /* ERR_MALFORMED: options contradict each other. ERR_DENIED: an address is exposed without consent. */
 enum err config_check(const struct options *options, char error[OPTION_ERROR_MAX]);
+/* "address:port" that only this host can reach. */
+bool config_is_loopback(const char *address);
 /* Is any address reachable from another host? */
 bool config_is_exposed(const struct options *options);
 

@@ -8,6 +8,7 @@
 #include "placement.h"
 #include "plan.h"
 #include "serve.h"
+#include "steering.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,8 @@ static const char usage[] =
     "Usage: spanmill COMMAND [OPTIONS]\n"
     "\n"
     "  serve    receives, stores and serves traces until SIGTERM or SIGINT\n"
-    "  plan     shows which CPU serves which network queue and shard (--json)\n"
+    "  plan     shows which CPU serves which network queue and shard, and how connections are dealt "
+    "(--json)\n"
     "  check    reads the configuration and says what is wrong with it\n"
     "           (--print-sample prints a file with every key)\n"
     "  --help, --version\n"
@@ -88,7 +90,8 @@ static int run_plan(int count, const char *const *arguments)
     unsigned found = plan_read("", &placement, shards, interfaces, PLAN_INTERFACES_MAX);
     plan_order_cpus(interfaces, found, &placement);
     found = plan_read("", &placement, shards, interfaces, PLAN_INTERFACES_MAX);
-    (json ? plan_print_json : plan_print)(stdout, interfaces, found, shards);
+    const struct steering steering = steering_decide(&options, &placement, shards, interfaces, found);
+    (json ? plan_print_json : plan_print)(stdout, interfaces, found, shards, &steering);
     return 0;
 }
 

@@ -99,6 +99,13 @@ static enum err parse_bool(const char *text, uint64_t *out)
     return OK;
 }
 
+static enum err parse_switch(const char *text, uint64_t *out)
+{
+    if (strcmp(text, "auto") != 0) return parse_bool(text, out);
+    *out = SWITCH_AUTO;
+    return OK;
+}
+
 static enum err parse_level(const char *text, uint64_t *out)
 {
     static const char *const names[] = {
@@ -129,6 +136,7 @@ static const char *const expected[] = {
     [TYPE_SIZE] = "a size such as 512B, 64KiB, 16MiB or 1GiB",
     [TYPE_DURATION] = "a duration such as 250ms, 10s, 5m, 2h or 7d",
     [TYPE_BOOL] = "true or false",
+    [TYPE_SWITCH] = "auto, true or false",
     [TYPE_LEVEL] = "debug, info, warn or error",
 };
 
@@ -141,6 +149,7 @@ static enum err parse(enum option_type type, const char *text, uint64_t *out)
     case TYPE_SIZE: return size_parse(text, out);
     case TYPE_DURATION: return duration_parse(text, out);
     case TYPE_BOOL: return parse_bool(text, out);
+    case TYPE_SWITCH: return parse_switch(text, out);
     case TYPE_LEVEL: return parse_level(text, out);
     }
     unreachable("an option type without a parser");

@@ -19,7 +19,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum option_type { TYPE_TEXT, TYPE_ADDRESS, TYPE_COUNT, TYPE_SIZE, TYPE_DURATION, TYPE_BOOL, TYPE_LEVEL };
+enum option_type {
+    TYPE_TEXT,
+    TYPE_ADDRESS,
+    TYPE_COUNT,
+    TYPE_SIZE,
+    TYPE_DURATION,
+    TYPE_BOOL,
+    TYPE_SWITCH,
+    TYPE_LEVEL
+};
+enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
 
 /*  id                      key                              type      default            min      max help */
 #define OPTION_TABLE(X)                                                                                      \
@@ -37,6 +47,9 @@ enum option_type { TYPE_TEXT, TYPE_ADDRESS, TYPE_COUNT, TYPE_SIZE, TYPE_DURATION
     X(SEALERS, "sealers", COUNT, "0", "0", "64",                                                             \
       "threads that write segments; 0 chooses by the number of shards")                                      \
     X(PIN, "placement.pin", BOOL, "true", "", "", "pins each shard thread to a CPU")                         \
+    X(STEER, "placement.steer", SWITCH, "auto", "", "",                                                      \
+      "a connection goes to the shard on whose CPU it arrives; auto: where network queues, CPUs and shards " \
+      "meet one to one")                                                                                     \
     X(INFLIGHT, "memory.inflight", SIZE, "128MiB", "1MiB", "64GiB",                                          \
       "request bodies in work, received and inflated, per shard; beyond it requests are answered 503")       \
     X(JOURNAL_FILE, "journal.file", SIZE, "64MiB", "1MiB", "1GiB", "size of one journal file")               \
@@ -95,7 +108,7 @@ extern const struct option option_table[OPTION_COUNT];
 
 struct options {
     struct {
-        uint64_t number;            /* count, bytes, nanoseconds, 0 or 1, enum log_level */
+        uint64_t number; /* count, bytes, nanoseconds, 0 or 1, enum option_switch, enum log_level */
         char text[OPTION_TEXT_MAX]; /* as given */
         bool given;                 /* not the default */
     } values[OPTION_COUNT];

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 
 void placement_read(struct placement *out)
 {
@@ -29,6 +30,26 @@ unsigned placement_shards(unsigned cpus_count)
 unsigned placement_sealers(unsigned shards_count)
 {
     return (shards_count + 2) / 3; /* sealing costs about a fifth of what ingest does */
+}
+
+/* "0", "0-3" or "0,2-3" */
+unsigned placement_nodes(const char *root)
+{
+    char path[512];
+    unsigned first, last, nodes = 0;
+
+    snprintf(path, sizeof path, "%s/sys/devices/system/node/has_memory", root);
+    FILE *const file = fopen(path, "r");
+    if (file == NULL) return 1;
+    while (fscanf(file, "%u", &first) == 1) {
+        int next = fgetc(file);
+        last = first;
+        if (next == '-' && fscanf(file, "%u", &last) == 1) next = fgetc(file);
+        nodes += last >= first ? last - first + 1 : 0;
+        if (next != ',') break;
+    }
+    fclose(file);
+    return nodes > 0 ? nodes : 1;
 }
 
 bool placement_pin(unsigned cpu)

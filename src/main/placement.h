@@ -18,6 +18,8 @@ void placement_read(struct placement *out);
  * the kernel. */
 unsigned placement_shards(unsigned cpus_count);
 unsigned placement_sealers(unsigned shards_count);
+/* Memory nodes of the machine, at least 1. root as in plan_read(). */
+unsigned placement_nodes(const char *root);
 /* Pins the calling thread; false when the system refuses. */
 bool placement_pin(unsigned cpu);
 /* Names the calling thread, for top and debuggers. */

@@ -11,6 +11,8 @@
  */
 #include "plan.h"
 
+#include "steering.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <stdlib.h>
@@ -293,7 +295,8 @@ static void print_number(FILE *out, int number)
         fprintf(out, " %6d", number);
 }
 
-void plan_print(FILE *out, const struct plan_interface *interfaces, unsigned count, unsigned shards_count)
+void plan_print(FILE *out, const struct plan_interface *interfaces, unsigned count, unsigned shards_count,
+                const struct steering *steering)
 {
     fprintf(out, "%u shard%s\n", shards_count, shards_count == 1 ? "" : "s");
     for (unsigned i = 0; i < count; i++) {
@@ -313,13 +316,17 @@ void plan_print(FILE *out, const struct plan_interface *interfaces, unsigned cou
                 interface->why_not != NULL ? interface->why_not : "");
     }
     if (count == 0) fprintf(out, "\nno network interface but loopback: not one to one\n");
+    fprintf(out, "\nconnections: %s%s\n",
+            steering->why_not == NULL ? "to the shard on whose CPU they arrive" : "dealt by hash: ",
+            steering->why_not == NULL ? "" : steering->why_not);
 }
 
 void plan_print_json(FILE *out, const struct plan_interface *interfaces, unsigned count,
-                     unsigned shards_count)
+                     unsigned shards_count, const struct steering *steering)
 {
     /* Names of interfaces and drivers are the kernel's: no quotes, no control bytes. */
-    fprintf(out, "{\"shards\":%u,\"interfaces\":[", shards_count);
+    fprintf(out, "{\"shards\":%u,\"steered\":%s,\"notSteeredBecause\":\"%s\",\"interfaces\":[", shards_count,
+            steering->why_not == NULL ? "true" : "false", steering->why_not == NULL ? "" : steering->why_not);
     for (unsigned i = 0; i < count; i++) {
         const struct plan_interface *const interface = &interfaces[i];
 

@@ -37,8 +37,10 @@ unsigned plan_read(const char *root, const struct placement *placement, unsigned
  * shard i then runs where queue i arrives. CPUs that we may not use are passed over.
  */
 void plan_order_cpus(const struct plan_interface *interfaces, unsigned count, struct placement *placement);
-void plan_print(FILE *out, const struct plan_interface *interfaces, unsigned count, unsigned shards_count);
+struct steering;
+void plan_print(FILE *out, const struct plan_interface *interfaces, unsigned count, unsigned shards_count,
+                const struct steering *steering);
 void plan_print_json(FILE *out, const struct plan_interface *interfaces, unsigned count,
-                     unsigned shards_count);
+                     unsigned shards_count, const struct steering *steering);
 
 #endif

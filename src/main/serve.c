@@ -21,6 +21,7 @@
 #include "plan.h"
 #include "process.h"
 #include "shard/sealer.h"
+#include "steering.h"
 #include "store/segment.h"
 #include "world.h"
 
@@ -537,6 +538,21 @@ static void read_placement(struct placement *placement)
     plan_order_cpus(interfaces, found, placement);
 }
 
+/* Two looks: the first one found the order of CPUs, this one tells how the shards stand in it. */
+static void read_steering(struct world *world, const struct placement *placement)
+{
+    static struct plan_interface interfaces[PLAN_INTERFACES_MAX];
+    const unsigned shards = world->shards_listening;
+    const unsigned found = plan_read("", placement, shards, interfaces, PLAN_INTERFACES_MAX);
+    const struct steering steering = steering_decide(world->options, placement, shards, interfaces, found);
+
+    world->steered = steering.why_not == NULL;
+    world->nodes = placement_nodes("");
+    log_info("main", "placement", "shards=%u memory_nodes=%u connections=%s because=\"%s\"", shards,
+             world->nodes, world->steered ? "steered" : "hashed",
+             world->steered ? "each arrives on the CPU of a shard" : steering.why_not);
+}
+
 static bool ports_are_free(const struct options *options)
 {
     return port_is_free(options_text(options, OPTION_OTLP_HTTP)) &&
@@ -562,8 +578,10 @@ int serve(const struct options *options)
         log_warn("main", "addresses can be reached from other hosts without authentication",
                  "option=i_accept_unauthenticated_network_exposure");
 
-    if (!ports_are_free(options) || !open_data(&world) || !open_shards(&world, &placement) ||
-        !open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) || !start_threads(&world) ||
+    if (!ports_are_free(options) || !open_data(&world) || !open_shards(&world, &placement))
+        end_at_once(EXIT_FAILED);
+    read_steering(&world, &placement);
+    if (!open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) || !start_threads(&world) ||
         !open_query(&world))
         end_at_once(EXIT_FAILED);
     enter_phase(&world, PHASE_SERVE);

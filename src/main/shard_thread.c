@@ -112,10 +112,11 @@ static enum err listen(struct shard_thread *own, struct server *server)
 {
     struct world *const world = own->world;
     const char *const address = options_text(world->options, OPTION_OTLP_HTTP);
+    const int cpu = world->steered ? own->cpu : -1;
 
     if (!own->listens) return OK;
-    if (own->index > 0) return server_listen(server, ROLE_OTLP, world->otlp_address, -1);
-    TRY(server_listen(server, ROLE_OTLP, address, -1));
+    if (own->index > 0) return server_listen(server, ROLE_OTLP, world->otlp_address, cpu);
+    TRY(server_listen(server, ROLE_OTLP, address, cpu));
     note_address(world, address, server_port(server, ROLE_OTLP));
     return OK;
 }
@@ -185,6 +186,26 @@ static enum err live(struct shard_thread *own, struct io *io, struct shard *shar
     return wait_for_close(own, shard);
 }
 
+/* Onto its CPU, and what it allocates from now on next to that. Where the system refuses, it works all the same. */
+static void place(const struct shard_thread *own)
+{
+    unsigned node;
+
+    placement_name(own->name);
+    if (own->cpu < 0) return;
+    if (!placement_pin((unsigned)own->cpu)) {
+        log_warn("main", "cannot pin a shard", "shard=%u cpu=%d", own->index, own->cpu);
+        return;
+    }
+    if (own->world->nodes < 2) return;
+    const enum err err = io_memory_near(&node);
+    if (err == OK)
+        log_info("main", "memory of a shard", "shard=%u cpu=%d node=%u", own->index, own->cpu, node);
+    else
+        log_info("main", "memory of a shard is left to the system", "shard=%u error=\"%s\"", own->index,
+                 err_text(err));
+}
+
 void *shard_thread_run(void *context)
 {
     struct shard_thread *const own = context;
@@ -194,10 +215,7 @@ void *shard_thread_run(void *context)
     struct server *server;
     enum err err;
 
-    placement_name(own->name);
-    if (own->cpu >= 0 && !placement_pin((unsigned)own->cpu))
-        log_warn("main", "cannot pin a shard", "shard=%u cpu=%d", own->index, own->cpu);
-
+    place(own);
     err = open_io(own, &io);
     if (err != OK)
         return fail(own, "cannot set up io_uring (containers: the seccomp profile must allow it)", err);

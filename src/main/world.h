@@ -92,6 +92,8 @@ struct world {
     struct shard_thread *shards;
     unsigned shards_count;
     unsigned shards_listening;
+    bool steered;   /* listeners take the connections of their CPU */
+    unsigned nodes; /* of memory */
     struct desk desk;
 
     /* The OTLP address with the port that the first shard has really bound; the others wait for it. */

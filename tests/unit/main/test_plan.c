@@ -1,5 +1,7 @@
 /* The plan, read from copies of /sys and /proc. */
+#include "option.h"
 #include "plan.h"
+#include "steering.h"
 
 #include <criterion/criterion.h>
 #include <ftw.h>
@@ -164,4 +166,59 @@ Test(placement, shards_suit_the_cpus)
     cr_expect_eq(placement_shards(64), 48);
     cr_expect_eq(placement_sealers(1), 1);
     cr_expect_eq(placement_sealers(6), 2);
+}
+
+/* ---- nodes and steering ------------------------------------------------------------------------------ */
+
+Test(plan, counts_memory_nodes)
+{
+    static const struct {
+        const char *text;
+        unsigned nodes;
+    } cases[] = {{"0\n", 1}, {"0-1\n", 2}, {"0,2-3\n", 3}, {"\n", 1}, {"nonsense\n", 1}, {"3-1\n", 1}};
+
+    cr_expect_eq(placement_nodes(root), 1, "no such file");
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put("sys/devices/system/node/has_memory", cases[i].text);
+        cr_expect_eq(placement_nodes(root), cases[i].nodes, "%s", cases[i].text);
+    }
+}
+
+static struct options options;
+
+static void set(enum option_id id, const char *text)
+{
+    char error[OPTION_ERROR_MAX];
+
+    cr_assert_eq(options_set(&options, id, text, error), OK, "%s", error);
+}
+
+static const char *why_not_steered(const struct placement *placement, unsigned shards, bool one_to_one)
+{
+    static const struct plan_interface even = {.why_not = NULL}, odd = {.why_not = "for a reason"};
+    const struct plan_interface two[] = {odd, one_to_one ? even : odd};
+    const struct steering steering = steering_decide(&options, placement, shards, two, 2);
+
+    return steering.why_not != NULL ? steering.why_not : "";
+}
+
+Test(plan, steers_only_where_it_is_right_and_works)
+{
+    static const char tried[] = "it was tried and does not work here";
+    static const struct placement nowhere = {.cpus = {1000000, 1000001}, .cpus_count = 2};
+
+    options_init(&options);
+    cr_expect_str_eq(why_not_steered(&nowhere, 1, true), "there is one shard");
+    cr_expect_str_eq(why_not_steered(&nowhere, 3, true), "there are more shards than CPUs");
+    cr_expect_str_eq(why_not_steered(&nowhere, 2, true), "connections come from this host only");
+    set(OPTION_OTLP_HTTP, "0.0.0.0:4318");
+    cr_expect_str_eq(why_not_steered(&nowhere, 2, false), "no interface has one queue, one CPU, one shard");
+    cr_expect_str_eq(why_not_steered(&nowhere, 2, true), tried);
+    set(OPTION_STEER, "true");
+    set(OPTION_OTLP_HTTP, "127.0.0.1:4318");
+    cr_expect_str_eq(why_not_steered(&nowhere, 2, false), tried, "told so");
+    set(OPTION_PIN, "false");
+    cr_expect_str_eq(why_not_steered(&nowhere, 2, true), "shards are not pinned");
+    set(OPTION_STEER, "false");
+    cr_expect_str_eq(why_not_steered(&nowhere, 2, true), "placement.steer is false");
 }
