@@ -71,6 +71,7 @@ struct span_view {
 
 struct event_view {
     uint64_t time_ns;
+    uint32_t times; /* how often the field was there: the last one counts */
     struct slice name;
     uint32_t dropped_attributes_count;
     uint32_t cut;

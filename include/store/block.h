@@ -42,7 +42,7 @@ struct block_encoded {
     struct block_summary summary;
     const uint64_t *trace_hashes; /* filter_hash_trace of each trace */
     size_t trace_hashes_count;
-    const uint64_t *token_hashes; /* distinct filter_hash_token */
+    const uint64_t *token_hashes; /* filter_hash_token; those of values that were not looked up may repeat */
     size_t token_hashes_count;
 };
 /* live must be closed and wholly published. Pure computation. */
@@ -138,7 +138,10 @@ enum err block_dictionary_value(struct block_reader *reader, uint32_t column, ui
  * Tokens: what the filters are asked for. The hash of an attribute's value at a level (enum attribute_level,
  * or the one below); false when values of this type or length have none: every block may have them.
  */
-enum { TOKEN_LEVEL_INTRINSIC = 16 }; /* a span's own name, under the key "name" */
+enum {
+    TOKEN_LEVEL_INTRINSIC = 16,  /* a span's own name, under the key "name" */
+    TOKEN_VALUE_BYTES_MAX = 256, /* longer strings have none */
+};
 bool block_token(uint8_t level, struct slice key, uint8_t type, struct slice bytes, uint64_t bits,
                  uint64_t *hash);
 

@@ -43,6 +43,7 @@ enum err event_decode(struct slice message, struct slice *scratch, struct event_
         case 1:
             EXPECT(type == WIRE_FIXED64 && wire_fixed64(&reader, &out->time_ns),
                    "Span.Event.time_unix_nano: not a fixed64");
+            out->times++;
             break;
         case 2:
             EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &out->name),

@@ -1,7 +1,7 @@
 /*
  * One walk over the block's columns tells which conditions could hold at all; one over its pairs finds the
- * ids. Pairs differ by their bytes, and one value can be encoded in several ways, so a condition may have more
- * than one. Keys beyond LIVE_COLUMNS_MAX have no column of their own: their pairs are whole KeyValue messages
+ * ids. One value can be encoded in several ways and values of some columns are not looked up, so a condition may have
+ * more than one. Keys beyond LIVE_COLUMNS_MAX have no column of their own: their pairs are whole KeyValue messages
  * (VALUE_RAW) and are decoded to be compared.
  */
 #include "live_match.h"
@@ -152,47 +152,83 @@ static enum err match_pairs(struct live_match *match, struct arena *arena)
     return OK;
 }
 
+/* ---- rows -----------------------------------------------------------------------------------------------
+ */
+
+static bool set_has(const struct pair_set *set, uint32_t id)
+{
+    size_t low = 0, high = set->count;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (set->ids[middle] == id) return true;
+        if (set->ids[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* Which shapes have a constant of the set. */
+static enum err match_shapes(struct live_match *match, struct pair_set *set, struct arena *arena)
+{
+    const struct live_block *const live = match->view->block;
+    const uint32_t count = match->view->counts.shapes;
+
+    set->shapes = arena_alloc(arena, count);
+    if (set->shapes == NULL) return ERR_TOO_LARGE;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct live_shape *const shape = &live->shapes[i];
+        set->shapes[i] = false;
+        for (uint32_t k = 0; shape->varying < shape->count && k < shape->count; k++) {
+            const uint32_t constant = live->shape_items[shape->first + k].constant;
+            set->shapes[i] |= constant != 0 && set_has(set, constant);
+        }
+    }
+    return OK;
+}
+
 enum err live_match_init(struct live_match *match, const struct predicate *predicate,
                          const struct live_view *view, struct arena *arena)
 {
     *match = (struct live_match){.predicate = predicate, .view = view};
     TRY(match_resources(match, arena));
     if (!match->none) TRY(match_scopes(match, arena));
-    return match->none ? OK : match_pairs(match, arena);
+    if (!match->none) TRY(match_pairs(match, arena));
+    for (unsigned i = 0; i < predicate->row_conditions_count && !match->none; i++)
+        TRY(match_shapes(match, &match->conditions[i], arena));
+    return OK;
 }
 
-/* ---- rows -----------------------------------------------------------------------------------------------
- */
-
-static bool set_has(const struct pair_set *set, uint32_t id)
+/* values: the slots of what varies in the shape. */
+static bool list_has(const struct live_block *live, uint32_t shape, const uint32_t *values,
+                     const struct pair_set *set)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (set->ids[i] == id) return true;
-    return false;
-}
-
-static bool slots_have(const struct live_block *live, uint32_t first, uint32_t count,
-                       const struct pair_set *set)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (set_has(set, live->slots[first + i])) return true;
+    if (set->shapes[shape]) return true;
+    for (uint32_t i = 0; i < live->shapes[shape].varying; i++)
+        if (set_has(set, values[i])) return true;
     return false;
 }
 
 static bool row_has(const struct live_block *live, const struct live_row *row, enum attribute_level level,
                     const struct pair_set *set)
 {
-    if (level == LEVEL_SPAN) return slots_have(live, row->slots_first, row->slots_count, set);
+    const struct live_parts parts = live_parts(live, row);
+
+    if (level == LEVEL_SPAN) return list_has(live, parts.pattern->shape, parts.values, set);
     if (level == LEVEL_EVENT) {
         for (uint32_t i = 0; i < row->events_count; i++) {
             const struct live_event *const event = &live->events[row->events_first + i];
-            if (slots_have(live, event->slots_first, event->slots_count, set)) return true;
+            if (list_has(live, live->event_patterns[event->pattern].shape, live->slots + event->slots_first,
+                         set))
+                return true;
         }
         return false;
     }
     for (uint32_t i = 0; i < row->links_count; i++) {
-        const struct live_link *const link = &live->links[row->links_first + i];
-        if (slots_have(live, link->slots_first, link->slots_count, set)) return true;
+        const struct live_link *const link = &live->links[parts.links_first + i];
+        if (list_has(live, link->shape, live->slots + link->slots_first, set)) return true;
     }
     return false;
 }
@@ -202,14 +238,15 @@ bool live_match_row(const struct live_match *match, uint32_t index)
     const struct predicate *const predicate = match->predicate;
     const struct live_block *const live = match->view->block;
     const struct live_row *const row = &live->rows[index];
+    const struct live_pattern *const pattern = &live->patterns[row->pattern];
 
     if (match->none) return false;
-    if (!predicate_fields(predicate, row->start_ns, duration_of(row->start_ns, row->end_ns), row->kind,
-                          row->status_code))
+    if (!predicate_fields(predicate, row->start_ns, duration_of(row->start_ns, row->end_ns), pattern->kind,
+                          pattern->status_code))
         return false;
-    if (match->resources != NULL && !match->resources[row->resource]) return false;
-    if (match->scopes != NULL && !match->scopes[row->scope]) return false;
-    if (predicate->request->has_operation && !set_has(&match->name, row->name)) return false;
+    if (match->resources != NULL && !match->resources[pattern->resource]) return false;
+    if (match->scopes != NULL && !match->scopes[pattern->scope]) return false;
+    if (predicate->request->has_operation && !set_has(&match->name, pattern->name)) return false;
     for (unsigned i = 0; i < predicate->row_conditions_count; i++)
         if (!row_has(live, row, predicate->request->conditions[predicate->row_conditions[i]].level,
                      &match->conditions[i]))

@@ -11,10 +11,11 @@
 #include "predicate.h"
 #include "snapshot.h"
 
-/* The pairs that fulfil one condition: almost always none or one. */
+/* The pairs that fulfil one condition, ascending: mostly none or one; more where values are not looked up. */
 struct pair_set {
     uint32_t *ids;
     size_t count, capacity;
+    bool *shapes; /* by index: a constant of the shape does */
 };
 
 struct live_match {

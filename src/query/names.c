@@ -100,16 +100,18 @@ enum { RECENT_ROWS = 1024 };
 static enum err add_live_row(struct names *names, const struct live_block *live, const struct live_row *row,
                              struct recent_row *recent)
 {
-    const uint32_t name = names->services_only ? 0 : row->name;
-    const int32_t kind = names->services_only ? 0 : row->kind;
-    const uint64_t mixed = hash_mix((uint64_t)row->resource << 32 | name, (uint32_t)kind);
+    const struct live_pattern *const pattern = &live->patterns[row->pattern];
+    const uint32_t name = names->services_only ? 0 : pattern->name;
+    const int32_t kind = names->services_only ? 0 : pattern->kind;
+    const uint64_t mixed = hash_mix((uint64_t)pattern->resource << 32 | name, (uint32_t)kind);
     struct recent_row *const seen = &recent[mixed % RECENT_ROWS];
 
-    if (seen->given && seen->resource == row->resource && seen->name == name && seen->kind == kind) return OK;
-    *seen = (struct recent_row){row->resource, name, kind, true};
-    const struct live_envelope *const resource = &live->resources[row->resource];
+    if (seen->given && seen->resource == pattern->resource && seen->name == name && seen->kind == kind)
+        return OK;
+    *seen = (struct recent_row){pattern->resource, name, kind, true};
+    const struct live_envelope *const resource = &live->resources[pattern->resource];
     return add(names, live_bytes(live, resource->service_offset, resource->service_len),
-               live_pair_bytes(live, row->name), row->kind);
+               live_pair_bytes(live, pattern->name), pattern->kind);
 }
 
 static enum err add_live(struct names *names, const struct live_view *view)

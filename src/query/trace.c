@@ -154,8 +154,9 @@ static struct trace_envelope live_envelope_of(const struct live_block *live,
 /* Written twice: the first time to know how long it is. */
 static enum err add_live_row(struct collect *collect, const struct live_block *live, uint32_t row)
 {
-    const struct trace_envelope resource = live_envelope_of(live, &live->resources[live->rows[row].resource]);
-    const struct trace_envelope scope = live_envelope_of(live, &live->scopes[live->rows[row].scope]);
+    const struct live_pattern *const pattern = &live->patterns[live->rows[row].pattern];
+    const struct trace_envelope resource = live_envelope_of(live, &live->resources[pattern->resource]);
+    const struct trace_envelope scope = live_envelope_of(live, &live->scopes[pattern->scope]);
     uint8_t buf[4096];
     struct wire_writer writer = {.base = buf, .capacity = sizeof buf};
 

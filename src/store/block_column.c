@@ -160,31 +160,6 @@ static enum err page_starts(struct block_reader *reader, uint32_t page, uint64_t
     return err;
 }
 
-/* Ids of a row-parallel fixed column (name) through its integer stream. */
-static enum err page_stream_of(enum block_field field, uint32_t *stream)
-{
-    static const uint32_t streams[FIELD_COUNT] = {
-        [FIELD_DURATION] = STREAM_DURATION, [FIELD_RESOURCE] = STREAM_RESOURCE,
-        [FIELD_SCOPE] = STREAM_SCOPE,       [FIELD_NAME] = STREAM_FIXED_COUNT + 2 * COLUMN_NAME,
-        [FIELD_KIND] = STREAM_KIND,         [FIELD_STATUS_CODE] = STREAM_STATUS_CODE,
-        [FIELD_IS_ROOT] = STREAM_PARENT,    [FIELD_SPAN_ID] = STREAM_SPAN_ID,
-    };
-
-    if (field >= FIELD_COUNT || field == FIELD_START) return ERR_UNSUPPORTED;
-    *stream = streams[field];
-    return OK;
-}
-
-static bool in_bounds(uint64_t value, enum block_field field, const struct block_reader *reader)
-{
-    switch (field) {
-    case FIELD_RESOURCE: return value < reader->header.resources;
-    case FIELD_SCOPE: return value < reader->header.scopes;
-    case FIELD_NAME: return value < reader->columns[COLUMN_NAME].entry.distinct;
-    default: return true;
-    }
-}
-
 static enum err page_span_ids(struct block_reader *reader, uint32_t page, uint64_t *values, uint32_t rows)
 {
     struct slice ids;
@@ -211,41 +186,93 @@ static enum err page_roots(struct block_reader *reader, uint32_t page, uint64_t 
     return OK;
 }
 
+enum err reader_patterns(struct block_reader *reader, uint32_t page, uint32_t *out)
+{
+    const uint32_t count = reader_page_rows(reader, page);
+
+    TRY(reader_u32(reader, page, STREAM_PATTERN, out, count));
+    for (uint32_t i = 0; i < count; i++)
+        if (out[i] >= reader->header.patterns) return ERR_CORRUPT;
+    return OK;
+}
+
+static uint64_t pattern_field(const struct live_pattern *pattern, enum block_field field)
+{
+    switch (field) {
+    case FIELD_RESOURCE: return pattern->resource;
+    case FIELD_SCOPE: return pattern->scope;
+    case FIELD_NAME: return pattern->name;
+    case FIELD_KIND: return (uint32_t)pattern->kind;
+    case FIELD_STATUS_CODE: return (uint32_t)pattern->status_code;
+    default: unreachable("the others are columns of their own");
+    }
+}
+
+static enum err page_pattern_field(struct block_reader *reader, uint32_t page, enum block_field field,
+                                   uint64_t *values, uint32_t rows)
+{
+    uint32_t patterns[BLOCK_PAGE_ROWS];
+
+    TRY(reader_patterns(reader, page, patterns));
+    for (uint32_t i = 0; i < rows; i++)
+        values[i] = pattern_field(&reader->patterns[patterns[i]], field);
+    return OK;
+}
+
 enum err block_page_field(struct block_reader *reader, uint32_t page, enum block_field field,
                           uint64_t *values, uint32_t *count)
 {
-    uint32_t stream;
-
     if (page >= reader->header.pages) return ERR_NOT_FOUND;
     *count = reader_page_rows(reader, page);
-    if (field == FIELD_START) return page_starts(reader, page, values, *count);
-    if (field == FIELD_SPAN_ID) return page_span_ids(reader, page, values, *count);
-    TRY(page_stream_of(field, &stream));
-    TRY(reader_u64(reader, page, stream, values, *count));
-    if (field == FIELD_IS_ROOT) return page_roots(reader, page, values, *count);
-    for (uint32_t i = 0; i < *count; i++)
-        if (!in_bounds(values[i], field, reader)) return ERR_CORRUPT;
-    return OK;
+    switch (field) {
+    case FIELD_START: return page_starts(reader, page, values, *count);
+    case FIELD_DURATION: return reader_u64(reader, page, STREAM_DURATION, values, *count);
+    case FIELD_SPAN_ID: return page_span_ids(reader, page, values, *count);
+    case FIELD_IS_ROOT:
+        TRY(reader_u64(reader, page, STREAM_PARENT, values, *count));
+        return page_roots(reader, page, values, *count);
+    case FIELD_RESOURCE:
+    case FIELD_SCOPE:
+    case FIELD_NAME:
+    case FIELD_KIND:
+    case FIELD_STATUS_CODE: return page_pattern_field(reader, page, field, values, *count);
+    case FIELD_COUNT: break;
+    }
+    return ERR_UNSUPPORTED;
+}
+
+static bool zone_of(const struct block_page *page, enum block_zones zone, uint64_t *min, uint64_t *max)
+{
+    *min = page->zones[zone].min;
+    *max = page->zones[zone].max;
+    return true;
 }
 
 bool block_page_zone(struct block_reader *reader, uint32_t page, enum block_field field, uint64_t *min,
                      uint64_t *max)
 {
-    uint32_t stream;
-
     if (page >= reader->header.pages) return false;
-    if (field == FIELD_START) {
-        *min = reader->pages[page].start_min_ns;
-        *max = reader->pages[page].start_max_ns;
+    const struct block_page *const at = &reader->pages[page];
+    const struct block_chunk *const duration = reader_chunk(reader, page, STREAM_DURATION);
+    switch (field) {
+    case FIELD_START:
+        *min = at->start_min_ns;
+        *max = at->start_max_ns;
         return true;
+    case FIELD_DURATION:
+        *min = duration->base;
+        *max = duration->max;
+        return duration->encoding == ENCODING_CONST || duration->encoding == ENCODING_PLANES;
+    case FIELD_RESOURCE: return zone_of(at, ZONE_RESOURCE, min, max);
+    case FIELD_SCOPE: return zone_of(at, ZONE_SCOPE, min, max);
+    case FIELD_NAME: return zone_of(at, ZONE_NAME, min, max);
+    case FIELD_KIND: return zone_of(at, ZONE_KIND, min, max);
+    case FIELD_STATUS_CODE: return zone_of(at, ZONE_STATUS_CODE, min, max);
+    case FIELD_IS_ROOT:
+    case FIELD_SPAN_ID:
+    case FIELD_COUNT: break;
     }
-    if (field == FIELD_IS_ROOT || field == FIELD_SPAN_ID || page_stream_of(field, &stream) != OK)
-        return false;
-    const struct block_chunk *const chunk = reader_chunk(reader, page, stream);
-    if (chunk->encoding != ENCODING_CONST && chunk->encoding != ENCODING_PLANES) return false;
-    *min = chunk->base;
-    *max = chunk->max;
-    return true;
+    return false;
 }
 
 /* ---- columns and dictionaries ----------------------------------------------------------------------------
@@ -265,7 +292,8 @@ enum err block_column(struct block_reader *reader, uint32_t column, struct block
                                  .key = at->key,
                                  .values_count = at->entry.values,
                                  .dictionary = at->entry.mode == MODE_DICTIONARY,
-                                 .distinct_count = at->entry.distinct};
+                                 .distinct_count = at->entry.mode == MODE_DICTIONARY ? at->entry.distinct
+                                                                                     : 0};
     return OK;
 }
 

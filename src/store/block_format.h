@@ -73,9 +73,11 @@ struct block_header {
     uint32_t operations;        /* 196  4 */
     uint32_t events, links;     /* 200  8  child rows */
     uint32_t dictionary_pieces; /* 208  4 */
-    uint32_t reserved;          /* 212  4 */
+    uint32_t patterns;          /* 212  4 */
+    uint32_t event_patterns;    /* 216  4 */
+    uint32_t reserved;          /* 220  4 */
 };
-static_assert(sizeof(struct block_header) == 216, "layout");
+static_assert(sizeof(struct block_header) == 224, "layout");
 static_assert(offsetof(struct block_header, header_crc) == 16, "layout");
 static_assert(offsetof(struct block_header, trace_min) == 120, "layout");
 static_assert(offsetof(struct block_header, table_offset) == 168, "layout");
@@ -88,12 +90,38 @@ enum block_section_type {
     SECTION_TRACE_ROWS = 5, /* varint rows of each trace */
     SECTION_RESOURCES = 6,  /* varint present, varint length, bytes, varint length, schema_url */
     SECTION_SCOPES = 7,     /* the same */
-    SECTION_SHAPES = 8,     /* varint count, then varint columns */
+    SECTION_SHAPES =
+        8, /* varints: items of each shape; column of each item; 0 or 1 + constant of each item */
     SECTION_OPERATIONS = 9, /* varint resource, varint name id, varint kind (zigzag) */
     SECTION_COLUMNS = 10,   /* struct block_column_entry + key bytes, each */
     SECTION_CHUNKS = 11,    /* struct block_chunk [pages][streams] */
     SECTION_PIECES = 12,    /* struct block_piece, ascending by column and first id */
     SECTION_PAGES = 13,     /* struct block_page */
+    SECTION_PATTERNS = 14,  /* byte planes of enum block_pattern_field */
+    SECTION_EVENT_PATTERNS = 15,
+    SECTION_TYPES_END
+};
+
+/* Fields of 32 bits: byte b of field f of record i lies at (4 f + b) * records + i. */
+enum block_pattern_field {
+    PATTERN_RESOURCE,
+    PATTERN_SCOPE,
+    PATTERN_NAME, /* entry in the dictionary of COLUMN_NAME */
+    PATTERN_KIND,
+    PATTERN_STATUS_CODE,
+    PATTERN_FLAGS,
+    PATTERN_BITS, /* enum live_row_bits */
+    PATTERN_DROPPED_ATTRIBUTES,
+    PATTERN_DROPPED_EVENTS,
+    PATTERN_DROPPED_LINKS,
+    PATTERN_SHAPE,
+    PATTERN_FIELDS
+};
+enum block_event_pattern_field {
+    EVENT_PATTERN_NAME, /* entry in the dictionary of COLUMN_EVENT_NAME */
+    EVENT_PATTERN_DROPPED_ATTRIBUTES,
+    EVENT_PATTERN_SHAPE,
+    EVENT_PATTERN_FIELDS
 };
 enum { SECTION_CRITICAL = 1 }; /* flag: a reader that does not know the type must not use the block */
 enum { CODEC_PLAIN = 0, CODEC_ZSTD = 1 };
@@ -120,21 +148,11 @@ enum block_stream {
     STREAM_SPAN_ID,    /* bytes, 8 each */
     STREAM_PARENT,     /* 0 none, 1 in STREAM_PARENT_RAW, else 2 + zigzag(parent's row - this row) */
     STREAM_PARENT_RAW, /* bytes, 8 each */
-    STREAM_RESOURCE,
-    STREAM_SCOPE,
-    STREAM_KIND,
-    STREAM_STATUS_CODE,
-    STREAM_FLAGS,
-    STREAM_BITS,
-    STREAM_DROPPED_ATTRIBUTES,
-    STREAM_DROPPED_EVENTS,
-    STREAM_DROPPED_LINKS,
-    STREAM_SHAPE,
+    STREAM_PATTERN,
     STREAM_EVENTS, /* number of events of each row */
     STREAM_LINKS,
     STREAM_EVENT_TIME, /* zigzag(time - span's start) */
-    STREAM_EVENT_DROPPED,
-    STREAM_EVENT_SHAPE,
+    STREAM_EVENT_PATTERN,
     STREAM_LINK_TRACE, /* bytes, 16 each */
     STREAM_LINK_SPAN,  /* bytes, 8 each */
     STREAM_LINK_FLAGS,
@@ -185,11 +203,17 @@ struct block_piece {
 };
 static_assert(sizeof(struct block_piece) == 24, "layout");
 
+/* Smallest and largest of what the patterns of a page's rows say, as unsigned numbers. */
+enum block_zones { ZONE_RESOURCE, ZONE_SCOPE, ZONE_NAME, ZONE_KIND, ZONE_STATUS_CODE, ZONE_COUNT };
+struct block_zone {
+    uint32_t min, max;
+};
 struct block_page {
     uint64_t start_min_ns, start_max_ns;
     uint32_t events, links;
+    struct block_zone zones[ZONE_COUNT];
 };
-static_assert(sizeof(struct block_page) == 24, "layout");
+static_assert(sizeof(struct block_page) == 64, "layout");
 
 static inline bool block_type_is_scalar(uint8_t type)
 {

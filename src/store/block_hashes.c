@@ -49,9 +49,19 @@ static bool has_tokens(uint32_t column)
     return column == COLUMN_NAME || column >= COLUMN_RAW_SPAN;
 }
 
+/* The first entry of the names is the empty one, used or not. */
+static bool has_empty_name(const struct block_reader *reader)
+{
+    for (uint32_t i = 0; i < reader->header.patterns; i++)
+        if (reader->patterns[i].name == 0) return true;
+    return false;
+}
+
 static enum err hash_dictionary(struct hash_walk *walk, uint32_t column, uint32_t distinct)
 {
-    for (uint32_t id = 0; id < distinct && walk->go_on; id++) {
+    const uint32_t first = column == COLUMN_NAME && !has_empty_name(walk->reader);
+
+    for (uint32_t id = first; id < distinct && walk->go_on; id++) {
         struct attribute attribute;
         TRY(block_dictionary_value(walk->reader, column, id, &attribute));
         if (column == COLUMN_NAME) attribute.key = slice_text("name");

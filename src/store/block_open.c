@@ -31,7 +31,8 @@ static enum err header_check(const uint8_t bytes[BLOCK_HEADER_BYTES], struct blo
                        out->spans <= BLOCK_ROWS_MAX && out->traces > 0 && out->traces <= out->spans &&
                        out->pages == (out->spans + BLOCK_PAGE_ROWS - 1) / BLOCK_PAGE_ROWS &&
                        out->columns >= COLUMN_FIXED_COUNT && out->columns <= LIVE_COLUMNS_MAX &&
-                       out->shapes > 0 && out->shapes <= LIVE_SHAPES_MAX &&
+                       out->shapes > 0 && out->shapes <= LIVE_SHAPES_MAX && out->patterns > 0 &&
+                       out->patterns <= LIVE_PATTERNS_MAX && out->event_patterns <= LIVE_CHILDREN_MAX &&
                        out->resources <= LIVE_ENVELOPES_MAX && out->scopes <= LIVE_ENVELOPES_MAX &&
                        out->operations <= out->spans && out->events <= LIVE_CHILDREN_MAX &&
                        out->links <= LIVE_CHILDREN_MAX && out->dictionary_pieces <= LIVE_PAIRS_MAX &&
@@ -283,27 +284,115 @@ static bool read_u32(struct wire_reader *in, uint32_t *out)
     return true;
 }
 
+/* How many items each shape has; *total: all of them, at most one a byte of the section. */
+static enum err open_shape_counts(struct block_reader *reader, struct wire_reader *in, size_t bytes,
+                                  uint32_t *total)
+{
+    *total = 0;
+    for (uint32_t i = 0; i < reader->header.shapes; i++) {
+        struct reader_shape *const shape = &reader->shapes[i];
+        if (!read_u32(in, &shape->count) || shape->count > OTLP_ATTRIBUTES_MAX ||
+            shape->count > bytes - *total)
+            return ERR_CORRUPT;
+        shape->first = *total;
+        *total += shape->count;
+    }
+    return OK;
+}
+
+static enum err open_shape_items(struct block_reader *reader, struct wire_reader *in, uint32_t total)
+{
+    for (uint32_t i = 0; i < total; i++)
+        if (!read_u32(in, &reader->shape_items[i].column) ||
+            reader->shape_items[i].column >= reader->header.columns)
+            return ERR_CORRUPT;
+    for (uint32_t i = 0; i < total; i++) {
+        struct reader_item *const item = &reader->shape_items[i];
+        if (!read_u32(in, &item->constant) || item->constant > reader->columns[item->column].entry.distinct)
+            return ERR_CORRUPT;
+    }
+    for (uint32_t i = 0; i < reader->header.shapes; i++)
+        for (uint32_t k = 0; k < reader->shapes[i].count; k++)
+            reader->shapes[i].varying += reader->shape_items[reader->shapes[i].first + k].constant == 0;
+    return OK;
+}
+
 static enum err open_shapes(struct block_reader *reader)
 {
-    const uint32_t count = reader->header.shapes;
     struct slice bytes;
-    uint32_t used = 0;
+    uint32_t total;
 
     TRY(only_section(reader, SECTION_SHAPES, &bytes));
     struct wire_reader in = wire_reader_of(bytes);
-    reader->shapes = alloc_zero(reader, count, sizeof *reader->shapes);
-    reader->shape_columns = reader_alloc(reader, bytes.len, sizeof *reader->shape_columns);
-    if (reader->shapes == NULL || reader->shape_columns == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < count; i++) {
-        struct reader_shape *const shape = &reader->shapes[i];
-        if (!read_u32(&in, &shape->count) || shape->count > OTLP_ATTRIBUTES_MAX) return ERR_CORRUPT;
-        shape->first = used;
-        for (uint32_t k = 0; k < shape->count; k++, used++)
-            if (!read_u32(&in, &reader->shape_columns[used]) ||
-                reader->shape_columns[used] >= reader->header.columns)
-                return ERR_CORRUPT;
-    }
+    reader->shapes = alloc_zero(reader, reader->header.shapes, sizeof *reader->shapes);
+    if (reader->shapes == NULL) return ERR_NO_MEMORY;
+    TRY(open_shape_counts(reader, &in, bytes.len, &total));
+    reader->shape_items = reader_alloc(reader, total, sizeof *reader->shape_items);
+    if (reader->shape_items == NULL) return ERR_NO_MEMORY;
+    TRY(open_shape_items(reader, &in, total));
     return in.at == in.end ? OK : ERR_CORRUPT;
+}
+
+static uint32_t field_at(struct slice planes, uint32_t count, uint32_t field, uint32_t i)
+{
+    uint32_t value = 0;
+
+    for (uint32_t b = 0; b < 4; b++)
+        value |= (uint32_t)planes.ptr[(size_t)(4 * field + b) * count + i] << 8 * b;
+    return value;
+}
+
+static enum err open_patterns(struct block_reader *reader)
+{
+    const struct block_header *const header = &reader->header;
+    const uint32_t count = header->patterns;
+    struct slice planes;
+
+    TRY(only_section(reader, SECTION_PATTERNS, &planes));
+    if (planes.len != (size_t)count * PATTERN_FIELDS * 4) return ERR_CORRUPT;
+    reader->patterns = reader_alloc(reader, count, sizeof *reader->patterns);
+    if (reader->patterns == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < count; i++) {
+        struct live_pattern *const at = &reader->patterns[i];
+        *at = (struct live_pattern){
+            .resource = field_at(planes, count, PATTERN_RESOURCE, i),
+            .scope = field_at(planes, count, PATTERN_SCOPE, i),
+            .name = field_at(planes, count, PATTERN_NAME, i),
+            .kind = (int32_t)field_at(planes, count, PATTERN_KIND, i),
+            .status_code = (int32_t)field_at(planes, count, PATTERN_STATUS_CODE, i),
+            .flags = field_at(planes, count, PATTERN_FLAGS, i),
+            .bits = field_at(planes, count, PATTERN_BITS, i),
+            .dropped_attributes_count = field_at(planes, count, PATTERN_DROPPED_ATTRIBUTES, i),
+            .dropped_events_count = field_at(planes, count, PATTERN_DROPPED_EVENTS, i),
+            .dropped_links_count = field_at(planes, count, PATTERN_DROPPED_LINKS, i),
+            .shape = field_at(planes, count, PATTERN_SHAPE, i),
+        };
+        if (at->resource >= header->resources || at->scope >= header->scopes ||
+            at->name >= reader->columns[COLUMN_NAME].entry.distinct || at->shape >= header->shapes)
+            return ERR_CORRUPT;
+    }
+    return OK;
+}
+
+static enum err open_event_patterns(struct block_reader *reader)
+{
+    const uint32_t count = reader->header.event_patterns;
+    struct slice planes;
+
+    TRY(only_section(reader, SECTION_EVENT_PATTERNS, &planes));
+    if (planes.len != (size_t)count * EVENT_PATTERN_FIELDS * 4) return ERR_CORRUPT;
+    reader->event_patterns = reader_alloc(reader, count, sizeof *reader->event_patterns);
+    if (reader->event_patterns == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < count; i++) {
+        struct live_event_pattern *const at = &reader->event_patterns[i];
+        at->name = field_at(planes, count, EVENT_PATTERN_NAME, i);
+        at->dropped_attributes_count = field_at(planes, count, EVENT_PATTERN_DROPPED_ATTRIBUTES, i);
+        at->shape = field_at(planes, count, EVENT_PATTERN_SHAPE, i);
+        if (at->name >= reader->columns[COLUMN_EVENT_NAME].entry.distinct ||
+            at->shape >= reader->header.shapes)
+            return ERR_CORRUPT;
+    }
+    return OK;
 }
 
 static enum err note_service(void *context, const struct attribute *attribute)
@@ -403,7 +492,7 @@ static enum err open_sections(struct block_reader *reader)
     for (uint32_t i = 0; i < header->sections; i++) {
         const struct block_section *const section = &reader->sections[i];
         if (!section_sound(header, section)) return ERR_CORRUPT;
-        if ((section->type == 0 || section->type > SECTION_PAGES) && section->flags & SECTION_CRITICAL)
+        if ((section->type == 0 || section->type >= SECTION_TYPES_END) && section->flags & SECTION_CRITICAL)
             return ERR_VERSION;
     }
     reader->plain = alloc_zero(reader, header->sections, sizeof *reader->plain);
@@ -418,6 +507,8 @@ static enum err open_tables(struct block_reader *reader)
     TRY(open_pieces(reader));
     TRY(open_pages(reader));
     TRY(open_shapes(reader));
+    TRY(open_patterns(reader));
+    TRY(open_event_patterns(reader));
     TRY(open_envelopes(reader, SECTION_RESOURCES, reader->header.resources, &reader->resources));
     TRY(open_envelopes(reader, SECTION_SCOPES, reader->header.scopes, &reader->scopes));
     return open_operations(reader);

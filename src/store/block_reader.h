@@ -23,7 +23,12 @@ struct reader_piece {
 };
 
 struct reader_shape {
-    uint32_t first, count;
+    uint32_t first, count; /* in shape_items */
+    uint32_t varying;
+};
+struct reader_item {
+    uint32_t column;
+    uint32_t constant; /* 0: varies; else 1 + its entry in the column's dictionary */
 };
 
 struct page_rows; /* block_rows.c */
@@ -43,7 +48,9 @@ struct block_reader {
     const struct block_page *pages;
     struct envelope *resources, *scopes;
     struct reader_shape *shapes;
-    uint32_t *shape_columns;
+    struct reader_item *shape_items;
+    struct live_pattern *patterns; /* name is a dictionary entry */
+    struct live_event_pattern *event_patterns;
     struct block_operation_entry {
         uint32_t resource, name;
         int32_t kind;
@@ -69,6 +76,8 @@ enum err reader_u32(struct block_reader *reader, uint32_t page, uint32_t stream,
                     uint32_t expected);
 enum err reader_bytes(struct block_reader *reader, uint32_t page, uint32_t stream, size_t expected,
                       struct slice *out);
+/* The pattern of each row of a page, all of them sound. */
+enum err reader_patterns(struct block_reader *reader, uint32_t page, uint32_t *out);
 uint32_t reader_page_rows(const struct block_reader *reader, uint32_t page);
 
 static inline uint32_t column_stream(uint32_t column)

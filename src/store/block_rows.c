@@ -3,7 +3,8 @@
  * attribute column with their rows, and whole spans written back as OTLP.
  *
  * Where a row's values lie in their columns follows from the shapes: the position of a column's first value
- * for row r is the number of its values in the rows before, which is counted per shape and not per value.
+ * for row r is the number of its values in the rows before, which is counted per shape and not per value. What is
+ * constant in a shape is in no column: it stands in the dictionary alone.
  */
 #include "block_reader.h"
 
@@ -26,6 +27,7 @@ struct page_column {
 
 struct children {
     uint32_t count;
+    uint32_t *patterns; /* of events */
     uint32_t *shapes;
 };
 
@@ -35,14 +37,12 @@ struct page_rows {
     uint32_t page; /* page of which all is here */
     uint32_t rows;
     uint64_t start[PAGE], duration[PAGE];
-    uint32_t resource[PAGE], scope[PAGE], kind[PAGE], status_code[PAGE], flags[PAGE], bits[PAGE];
-    uint32_t dropped_attributes[PAGE], dropped_events[PAGE], dropped_links[PAGE];
-    uint32_t shape[PAGE], events_count[PAGE], links_count[PAGE], parent[PAGE];
+    uint32_t pattern[PAGE], events_count[PAGE], links_count[PAGE], parent[PAGE];
     struct slice span_ids, parents_raw;
     uint32_t parent_raw_index[PAGE];
     struct children events, links;
     uint64_t *event_time;
-    uint32_t *event_dropped, *link_flags, *link_dropped, *link_bits;
+    uint32_t *link_flags, *link_dropped, *link_bits;
     struct slice link_traces, link_spans;
     struct page_column *columns;
     uint32_t columns_count;
@@ -64,10 +64,10 @@ void page_rows_free(struct page_rows *rows)
     if (rows->columns != NULL) columns_clear(rows);
     free(rows->columns);
     free(rows->uses);
+    free(rows->events.patterns);
     free(rows->events.shapes);
     free(rows->links.shapes);
     free(rows->event_time);
-    free(rows->event_dropped);
     free(rows->link_flags);
     free(rows->link_dropped);
     free(rows->link_bits);
@@ -100,6 +100,12 @@ static bool sized_u32(uint32_t **array, uint32_t count)
     return true;
 }
 
+static const struct live_pattern *pattern_of(const struct block_reader *reader, const struct page_rows *rows,
+                                             uint32_t row)
+{
+    return &reader->patterns[rows->pattern[row]];
+}
+
 static enum err shapes_check(const struct block_reader *reader, const uint32_t *shapes, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -122,7 +128,7 @@ static enum err values_check(const struct block_reader *reader, const struct pag
     uint64_t total = 0;
 
     for (uint32_t i = 0; i < rows->rows; i++)
-        total += reader->shapes[rows->shape[i]].count;
+        total += reader->shapes[pattern_of(reader, rows, i)->shape].count;
     for (uint32_t i = 0; i < rows->events.count; i++)
         total += reader->shapes[rows->events.shapes[i]].count;
     for (uint32_t i = 0; i < rows->links.count; i++)
@@ -138,29 +144,34 @@ static enum err read_structure(struct block_reader *reader, struct page_rows *ro
     rows->rows = count;
     rows->events.count = entry->events;
     rows->links.count = entry->links;
-    TRY(reader_u32(reader, page, STREAM_SHAPE, rows->shape, count));
+    TRY(reader_patterns(reader, page, rows->pattern));
     TRY(reader_u32(reader, page, STREAM_EVENTS, rows->events_count, count));
     TRY(reader_u32(reader, page, STREAM_LINKS, rows->links_count, count));
     if (sum(rows->events_count, count) != entry->events || sum(rows->links_count, count) != entry->links)
         return ERR_CORRUPT;
-    if (!sized_u32(&rows->events.shapes, entry->events) || !sized_u32(&rows->links.shapes, entry->links))
+    if (!sized_u32(&rows->events.patterns, entry->events) ||
+        !sized_u32(&rows->events.shapes, entry->events) || !sized_u32(&rows->links.shapes, entry->links))
         return ERR_NO_MEMORY;
-    TRY(reader_u32(reader, page, STREAM_EVENT_SHAPE, rows->events.shapes, entry->events));
+    TRY(reader_u32(reader, page, STREAM_EVENT_PATTERN, rows->events.patterns, entry->events));
     TRY(reader_u32(reader, page, STREAM_LINK_SHAPE, rows->links.shapes, entry->links));
-    TRY(shapes_check(reader, rows->shape, count));
-    TRY(shapes_check(reader, rows->events.shapes, entry->events));
+    for (uint32_t i = 0; i < entry->events; i++) {
+        if (rows->events.patterns[i] >= reader->header.event_patterns) return ERR_CORRUPT;
+        rows->events.shapes[i] = reader->event_patterns[rows->events.patterns[i]].shape;
+    }
     TRY(shapes_check(reader, rows->links.shapes, entry->links));
     return values_check(reader, rows);
 }
 
-/* Adds uses[shape] times the columns of each shape to every column's cursor, and clears uses. */
+/* Adds uses[shape] times the varying columns of each shape to every column's cursor, and clears uses. */
 static void spend_uses(struct block_reader *reader, struct page_rows *rows)
 {
     for (uint32_t i = 0; i < reader->header.shapes; i++) {
         if (rows->uses[i] == 0) continue;
         const struct reader_shape *const shape = &reader->shapes[i];
-        for (uint32_t k = 0; k < shape->count; k++)
-            rows->columns[reader->shape_columns[shape->first + k]].cursor += rows->uses[i];
+        for (uint32_t k = 0; k < shape->count; k++) {
+            const struct reader_item *const item = &reader->shape_items[shape->first + k];
+            if (item->constant == 0) rows->columns[item->column].cursor += rows->uses[i];
+        }
         rows->uses[i] = 0;
     }
 }
@@ -171,16 +182,17 @@ static void seek_row(struct block_reader *reader, struct page_rows *rows, uint32
 {
     for (uint32_t i = 0; i < rows->columns_count; i++)
         rows->columns[i].cursor = 0;
-    for (uint32_t i = 0; i < row; i++)
-        rows->uses[rows->shape[i]]++;
+    for (uint32_t i = 0; i < row; i++) {
+        const struct live_pattern *const pattern = pattern_of(reader, rows, i);
+        rows->uses[pattern->shape]++;
+        rows->columns[COLUMN_TRACE_STATE].cursor += (pattern->bits & ROW_TRACE_STATE) != 0;
+        rows->columns[COLUMN_STATUS_MESSAGE].cursor += (pattern->bits & ROW_STATUS_MESSAGE) != 0;
+    }
     for (uint32_t i = 0; i < events; i++)
         rows->uses[rows->events.shapes[i]]++;
     for (uint32_t i = 0; i < links; i++)
         rows->uses[rows->links.shapes[i]]++;
     spend_uses(reader, rows);
-    rows->columns[COLUMN_NAME].cursor = rows->columns[COLUMN_TRACE_STATE].cursor =
-        rows->columns[COLUMN_STATUS_MESSAGE].cursor = row;
-    rows->columns[COLUMN_EVENT_NAME].cursor = events;
     rows->columns[COLUMN_LINK_STATE].cursor = links;
 }
 
@@ -204,20 +216,9 @@ static enum err load_fields(struct block_reader *reader, struct page_rows *rows,
 
     TRY(block_page_field(reader, page, FIELD_START, rows->start, &read));
     TRY(reader_u64(reader, page, STREAM_DURATION, rows->duration, count));
-    TRY(reader_u32(reader, page, STREAM_RESOURCE, rows->resource, count));
-    TRY(reader_u32(reader, page, STREAM_SCOPE, rows->scope, count));
-    TRY(reader_u32(reader, page, STREAM_KIND, rows->kind, count));
-    TRY(reader_u32(reader, page, STREAM_STATUS_CODE, rows->status_code, count));
-    TRY(reader_u32(reader, page, STREAM_FLAGS, rows->flags, count));
-    TRY(reader_u32(reader, page, STREAM_BITS, rows->bits, count));
-    TRY(reader_u32(reader, page, STREAM_DROPPED_ATTRIBUTES, rows->dropped_attributes, count));
-    TRY(reader_u32(reader, page, STREAM_DROPPED_EVENTS, rows->dropped_events, count));
-    TRY(reader_u32(reader, page, STREAM_DROPPED_LINKS, rows->dropped_links, count));
     TRY(reader_u32(reader, page, STREAM_PARENT, rows->parent, count));
     TRY(reader_bytes(reader, page, STREAM_SPAN_ID, (size_t)count * 8, &rows->span_ids));
     for (uint32_t i = 0; i < count; i++) {
-        if (rows->resource[i] >= reader->header.resources || rows->scope[i] >= reader->header.scopes)
-            return ERR_CORRUPT;
         rows->parent_raw_index[i] = raw;
         raw += rows->parent[i] == 1;
     }
@@ -231,11 +232,10 @@ static enum err load_children(struct block_reader *reader, struct page_rows *row
     uint64_t *const times = realloc(rows->event_time, sizeof *times * (events > 0 ? events : 1));
     if (times == NULL) return ERR_NO_MEMORY;
     rows->event_time = times;
-    if (!sized_u32(&rows->event_dropped, events) || !sized_u32(&rows->link_flags, links) ||
-        !sized_u32(&rows->link_dropped, links) || !sized_u32(&rows->link_bits, links))
+    if (!sized_u32(&rows->link_flags, links) || !sized_u32(&rows->link_dropped, links) ||
+        !sized_u32(&rows->link_bits, links))
         return ERR_NO_MEMORY;
     TRY(reader_u64(reader, page, STREAM_EVENT_TIME, rows->event_time, events));
-    TRY(reader_u32(reader, page, STREAM_EVENT_DROPPED, rows->event_dropped, events));
     TRY(reader_bytes(reader, page, STREAM_LINK_TRACE, (size_t)links * 16, &rows->link_traces));
     TRY(reader_bytes(reader, page, STREAM_LINK_SPAN, (size_t)links * 8, &rows->link_spans));
     TRY(reader_u32(reader, page, STREAM_LINK_FLAGS, rows->link_flags, links));
@@ -342,88 +342,135 @@ static enum err value_at(struct block_reader *reader, const struct page_column *
     return OK;
 }
 
-/* How often a shape holds a column: usually 0 or 1, more with duplicate keys. */
-static uint32_t occurrences(const struct block_reader *reader, uint32_t shape, uint32_t column)
-{
-    const struct reader_shape *const at = &reader->shapes[shape];
-    uint32_t count = 0;
-
-    for (uint32_t k = 0; k < at->count; k++)
-        count += reader->shape_columns[at->first + k] == column;
-    return count;
-}
-
-/* One visit per value; what it found is counted in *index. */
+/* One visit per value; which of the column's values comes next is counted in index. */
 struct column_walk {
     struct block_reader *reader;
-    struct page_column *values;
+    const struct page_rows *rows;
+    const struct page_column *values;
     uint32_t column, index;
+    bool dictionary, go_on;
     block_visit_fn *visit;
     void *context;
     uint32_t first_row;
 };
 
-static enum err visit_values(struct column_walk *walk, uint32_t row, uint32_t count, bool *go_on)
+static void give(struct column_walk *walk, uint32_t row, uint32_t id, const struct attribute *attribute)
 {
-    const bool dictionary = walk->reader->columns[walk->column].entry.mode == MODE_DICTIONARY;
+    walk->go_on = walk->visit(walk->context, walk->first_row + row, id, attribute);
+}
 
-    for (uint32_t i = 0; i < count && *go_on; i++, walk->index++) {
-        if (walk->index >= walk->values->count) return ERR_CORRUPT;
-        if (dictionary) {
-            *go_on = walk->visit(walk->context, walk->first_row + row, walk->values->ids[walk->index], NULL);
-        } else {
-            struct attribute attribute;
-            TRY(value_at(walk->reader, walk->values, walk->column, walk->index, &attribute));
-            *go_on = walk->visit(walk->context, walk->first_row + row, 0, &attribute);
-        }
+static enum err visit_next(struct column_walk *walk, uint32_t row)
+{
+    const uint32_t index = walk->index++;
+    struct attribute attribute;
+
+    if (index >= walk->values->count) return ERR_CORRUPT;
+    if (walk->dictionary) {
+        give(walk, row, walk->values->ids[index], NULL);
+        return OK;
+    }
+    TRY(value_at(walk->reader, walk->values, walk->column, index, &attribute));
+    give(walk, row, 0, &attribute);
+    return OK;
+}
+
+static enum err visit_constant(struct column_walk *walk, uint32_t row, uint32_t entry)
+{
+    struct attribute attribute;
+
+    if (walk->dictionary) {
+        give(walk, row, entry, NULL);
+        return OK;
+    }
+    TRY(block_dictionary_value(walk->reader, walk->column, entry, &attribute));
+    give(walk, row, 0, &attribute);
+    return OK;
+}
+
+/* has: by shape, does the column occur in it? */
+static enum err visit_shape(struct column_walk *walk, const uint32_t *has, uint32_t row, uint32_t shape)
+{
+    const struct reader_shape *const at = &walk->reader->shapes[shape];
+
+    if (!has[shape]) return OK;
+    for (uint32_t k = 0; k < at->count && walk->go_on; k++) {
+        const struct reader_item *const item = &walk->reader->shape_items[at->first + k];
+        if (item->column != walk->column) continue;
+        TRY(item->constant != 0 ? visit_constant(walk, row, item->constant - 1) : visit_next(walk, row));
     }
     return OK;
 }
 
-/* How often each shape holds the column, once for the page. */
-static void fill_occurrences(const struct block_reader *reader, uint32_t column, uint32_t *per_shape)
+static void find_column(const struct block_reader *reader, uint32_t column, uint32_t *has)
 {
     for (uint32_t i = 0; i < reader->header.shapes; i++)
-        per_shape[i] = occurrences(reader, i, column);
+        for (uint32_t k = 0; k < reader->shapes[i].count; k++)
+            has[i] |= reader->shape_items[reader->shapes[i].first + k].column == column;
 }
 
-static uint32_t values_of_row(const struct page_rows *rows, const uint32_t *per_shape, uint32_t column,
-                              uint8_t level, uint32_t row, uint32_t *child)
+/* An attribute column at the level of spans, events or links. */
+static enum err visit_attributes(struct column_walk *walk, const uint32_t *has, uint8_t level)
 {
+    const struct page_rows *const rows = walk->rows;
     const struct children *const children = level == LEVEL_EVENT ? &rows->events : &rows->links;
-    uint32_t count = 0;
+    const uint32_t *const counts = level == LEVEL_EVENT ? rows->events_count : rows->links_count;
+    uint32_t child = 0;
 
-    if (column == COLUMN_NAME || column == COLUMN_TRACE_STATE || column == COLUMN_STATUS_MESSAGE) return 1;
-    if (column == COLUMN_EVENT_NAME) return rows->events_count[row];
-    if (column == COLUMN_LINK_STATE) return rows->links_count[row];
-    if (level == LEVEL_SPAN) return per_shape[rows->shape[row]];
-    const uint32_t own = level == LEVEL_EVENT ? rows->events_count[row] : rows->links_count[row];
-    for (uint32_t i = 0; i < own; i++)
-        count += per_shape[children->shapes[(*child)++]];
-    return count;
+    for (uint32_t row = 0; row < rows->rows && walk->go_on; row++) {
+        if (level == LEVEL_SPAN) TRY(visit_shape(walk, has, row, pattern_of(walk->reader, rows, row)->shape));
+        for (uint32_t i = 0; level != LEVEL_SPAN && i < counts[row] && walk->go_on; i++)
+            TRY(visit_shape(walk, has, row, children->shapes[child++]));
+    }
+    return OK;
+}
+
+/* The strings that are no attributes: names stand in patterns, the others in columns of those that are there. */
+static enum err visit_strings(struct column_walk *walk)
+{
+    const struct page_rows *const rows = walk->rows;
+    uint32_t event = 0;
+
+    for (uint32_t row = 0; row < rows->rows && walk->go_on; row++) {
+        const struct live_pattern *const pattern = pattern_of(walk->reader, rows, row);
+        if (walk->column == COLUMN_NAME) give(walk, row, pattern->name, NULL);
+        if (walk->column == COLUMN_TRACE_STATE && pattern->bits & ROW_TRACE_STATE) TRY(visit_next(walk, row));
+        if (walk->column == COLUMN_STATUS_MESSAGE && pattern->bits & ROW_STATUS_MESSAGE)
+            TRY(visit_next(walk, row));
+        for (uint32_t i = 0; walk->column == COLUMN_EVENT_NAME && i < rows->events_count[row] && walk->go_on;
+             i++)
+            give(walk, row, walk->reader->event_patterns[rows->events.patterns[event++]].name, NULL);
+        for (uint32_t i = 0; walk->column == COLUMN_LINK_STATE && i < rows->links_count[row] && walk->go_on;
+             i++)
+            TRY(visit_next(walk, row));
+    }
+    return OK;
 }
 
 enum err block_page_values(struct block_reader *reader, uint32_t page, uint32_t column, block_visit_fn *visit,
                            void *context)
 {
     struct page_rows *const rows = rows_of(reader);
-    bool go_on = true;
-    uint32_t child = 0;
 
     if (page >= reader->header.pages || column >= reader->header.columns) return ERR_NOT_FOUND;
     if (rows == NULL) return ERR_NO_MEMORY;
+    if (reader->columns[column].entry.values == 0) return OK;
     TRY(load_structure(reader, rows, page));
     struct page_column *const values = &rows->columns[column];
-    if (values->count == 0) return OK;
     TRY(load_column(reader, page, column, values));
-    const uint8_t level = reader->columns[column].entry.level;
-    uint32_t *const per_shape = rows->uses; /* all zero between uses */
-    fill_occurrences(reader, column, per_shape);
-    struct column_walk walk = {reader, values, column, 0, visit, context, page * BLOCK_PAGE_ROWS};
-    enum err err = OK;
-    for (uint32_t row = 0; row < rows->rows && err == OK && go_on; row++)
-        err = visit_values(&walk, row, values_of_row(rows, per_shape, column, level, row, &child), &go_on);
-    memset(per_shape, 0, sizeof *per_shape * reader->header.shapes);
+    struct column_walk walk = {.reader = reader,
+                               .rows = rows,
+                               .values = values,
+                               .column = column,
+                               .dictionary = reader->columns[column].entry.mode == MODE_DICTIONARY,
+                               .go_on = true,
+                               .visit = visit,
+                               .context = context,
+                               .first_row = page * BLOCK_PAGE_ROWS};
+    if (column < COLUMN_RAW_SPAN) return walk.dictionary ? visit_strings(&walk) : ERR_CORRUPT;
+    uint32_t *const has = rows->uses; /* all zero between uses */
+    find_column(reader, column, has);
+    const enum err err = visit_attributes(&walk, has, reader->columns[column].entry.level);
+    memset(has, 0, sizeof *has * reader->header.shapes);
     return err;
 }
 
@@ -436,7 +483,7 @@ struct span_writer {
     struct wire_writer out;
 };
 
-static enum err next_value(struct span_writer *writer, uint32_t column, uint32_t index, struct attribute *out)
+static enum err value_of(struct span_writer *writer, uint32_t column, uint32_t index, struct attribute *out)
 {
     struct page_column *const values = &writer->rows->columns[column];
 
@@ -444,21 +491,27 @@ static enum err next_value(struct span_writer *writer, uint32_t column, uint32_t
     return value_at(writer->reader, values, column, index, out);
 }
 
-/*
- * Writes the attributes of one shape backwards. Cursors stand behind the last value of each column, and move
- * back.
- */
+/* Cursors stand behind the value that is asked for, and move back. */
+static enum err value_before(struct span_writer *writer, uint32_t column, struct attribute *out)
+{
+    struct page_column *const values = &writer->rows->columns[column];
+
+    if (values->cursor == 0) return ERR_CORRUPT;
+    return value_of(writer, column, --values->cursor, out);
+}
+
+/* Writes the attributes of one shape backwards. */
 static enum err write_attributes(struct span_writer *writer, uint32_t shape, uint32_t field)
 {
     const struct reader_shape *const at = &writer->reader->shapes[shape];
 
     for (uint32_t k = at->count; k-- > 0;) {
-        const uint32_t column = writer->reader->shape_columns[at->first + k];
-        struct page_column *const values = &writer->rows->columns[column];
+        const struct reader_item *const item = &writer->reader->shape_items[at->first + k];
         struct attribute attribute;
         const size_t mark = writer->out.len;
-        if (values->cursor == 0) return ERR_CORRUPT;
-        TRY(next_value(writer, column, --values->cursor, &attribute));
+        TRY(item->constant != 0
+                ? block_dictionary_value(writer->reader, item->column, item->constant - 1, &attribute)
+                : value_before(writer, item->column, &attribute));
         attribute_write(&writer->out, &attribute);
         wire_close_message(&writer->out, field, mark);
     }
@@ -475,7 +528,7 @@ static enum err write_link(struct span_writer *writer, uint32_t link)
 
     link_write_tail(&writer->out, rows->link_flags[link], rows->link_dropped[link]);
     TRY(write_attributes(writer, rows->links.shapes[link], 4));
-    TRY(next_value(writer, COLUMN_LINK_STATE, link, &state));
+    TRY(value_of(writer, COLUMN_LINK_STATE, link, &state));
     link_write_head(&writer->out, rows->link_bits[link] & LINK_TRACE_PRESENT ? trace : NULL,
                     rows->link_bits[link] & LINK_SPAN_PRESENT ? span : NULL, state.bytes);
     wire_close_message(&writer->out, 13, mark);
@@ -485,12 +538,14 @@ static enum err write_link(struct span_writer *writer, uint32_t link)
 static enum err write_event(struct span_writer *writer, uint32_t event, uint64_t span_start)
 {
     const struct page_rows *const rows = writer->rows;
+    const struct live_event_pattern *const pattern =
+        &writer->reader->event_patterns[rows->events.patterns[event]];
     const size_t mark = writer->out.len;
     struct attribute name;
 
-    event_write_tail(&writer->out, rows->event_dropped[event]);
-    TRY(write_attributes(writer, rows->events.shapes[event], 3));
-    TRY(next_value(writer, COLUMN_EVENT_NAME, event, &name));
+    event_write_tail(&writer->out, pattern->dropped_attributes_count);
+    TRY(write_attributes(writer, pattern->shape, 3));
+    TRY(block_dictionary_value(writer->reader, COLUMN_EVENT_NAME, pattern->name, &name));
     event_write_head(&writer->out, span_start + unzigzag(rows->event_time[event]), name.bytes);
     wire_close_message(&writer->out, 11, mark);
     return OK;
@@ -523,14 +578,15 @@ static enum err write_span(struct span_writer *writer, uint32_t row, const struc
                            uint32_t events_end, uint32_t links_end)
 {
     struct page_rows *const rows = writer->rows;
-    struct attribute name, state, message;
+    const struct live_pattern *const pattern = pattern_of(writer->reader, rows, row);
+    struct attribute name, state = {.type = VALUE_STRING}, message = {.type = VALUE_STRING};
     struct span_id parent;
     bool has_parent;
 
     TRY(find_parent(writer->reader, rows, row, &parent, &has_parent));
-    TRY(next_value(writer, COLUMN_NAME, row, &name));
-    TRY(next_value(writer, COLUMN_TRACE_STATE, row, &state));
-    TRY(next_value(writer, COLUMN_STATUS_MESSAGE, row, &message));
+    TRY(block_dictionary_value(writer->reader, COLUMN_NAME, pattern->name, &name));
+    if (pattern->bits & ROW_TRACE_STATE) TRY(value_before(writer, COLUMN_TRACE_STATE, &state));
+    if (pattern->bits & ROW_STATUS_MESSAGE) TRY(value_before(writer, COLUMN_STATUS_MESSAGE, &message));
     const struct span_head head = {
         .trace_id = trace,
         .span_id = (const struct span_id *)(rows->span_ids.ptr + (size_t)row * 8),
@@ -538,15 +594,15 @@ static enum err write_span(struct span_writer *writer, uint32_t row, const struc
         .trace_state = state.bytes,
         .name = name.bytes,
         .status_message = message.bytes,
-        .kind = (int32_t)rows->kind[row],
-        .status_code = (int32_t)rows->status_code[row],
-        .status_present = (rows->bits[row] & ROW_STATUS_PRESENT) != 0,
-        .flags = rows->flags[row],
+        .kind = pattern->kind,
+        .status_code = pattern->status_code,
+        .status_present = (pattern->bits & ROW_STATUS_PRESENT) != 0,
+        .flags = pattern->flags,
         .start_ns = rows->start[row],
         .end_ns = rows->start[row] + rows->duration[row],
-        .dropped_attributes_count = rows->dropped_attributes[row],
-        .dropped_events_count = rows->dropped_events[row],
-        .dropped_links_count = rows->dropped_links[row],
+        .dropped_attributes_count = pattern->dropped_attributes_count,
+        .dropped_events_count = pattern->dropped_events_count,
+        .dropped_links_count = pattern->dropped_links_count,
     };
     span_write_tail(&writer->out, &head);
     for (uint32_t i = 0; i < rows->links_count[row]; i++)
@@ -555,7 +611,7 @@ static enum err write_span(struct span_writer *writer, uint32_t row, const struc
     for (uint32_t i = 0; i < rows->events_count[row]; i++)
         TRY(write_event(writer, events_end - 1 - i, head.start_ns));
     span_write_dropped_attributes(&writer->out, &head);
-    TRY(write_attributes(writer, rows->shape[row], 9));
+    TRY(write_attributes(writer, pattern->shape, 9));
     span_write_head(&writer->out, &head);
     return OK;
 }
@@ -577,14 +633,19 @@ static void pass_shape(struct block_reader *reader, struct page_rows *rows, uint
     const struct reader_shape *const at = &reader->shapes[shape];
 
     for (uint32_t k = 0; k < at->count; k++)
-        rows->columns[reader->shape_columns[at->first + k]].cursor++;
+        rows->columns[reader->shape_items[at->first + k].column].cursor +=
+            reader->shape_items[at->first + k].constant == 0;
 }
 
 /* Moves every cursor behind the values of a row, which stand at them. */
 static void pass_row(struct block_reader *reader, struct page_rows *rows, uint32_t row, uint32_t events_end,
                      uint32_t links_end)
 {
-    pass_shape(reader, rows, rows->shape[row]);
+    const struct live_pattern *const pattern = pattern_of(reader, rows, row);
+
+    pass_shape(reader, rows, pattern->shape);
+    rows->columns[COLUMN_TRACE_STATE].cursor += (pattern->bits & ROW_TRACE_STATE) != 0;
+    rows->columns[COLUMN_STATUS_MESSAGE].cursor += (pattern->bits & ROW_STATUS_MESSAGE) != 0;
     for (uint32_t i = 0; i < rows->events_count[row]; i++)
         pass_shape(reader, rows, rows->events.shapes[events_end - 1 - i]);
     for (uint32_t i = 0; i < rows->links_count[row]; i++)
@@ -607,7 +668,8 @@ static enum err emit_row(struct span_writer *writer, uint32_t row, uint32_t even
         if (wire_writer_fits(&writer->out)) break;
         TRY(grow(&writer->out));
     }
-    return emit(context, at, rows->resource[row], rows->scope[row], wire_writer_bytes(&writer->out));
+    return emit(context, at, pattern_of(writer->reader, rows, row)->resource,
+                pattern_of(writer->reader, rows, row)->scope, wire_writer_bytes(&writer->out));
 }
 
 /* Rows [first, first + count) of one page. */

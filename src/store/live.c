@@ -2,13 +2,8 @@
  * Live block: appending. See store/live.h for the promise.
  *
  * The happy path of a span's attributes is one compare each with the bytes of the span before it of the same sender and
- * name (live_template.h); a mismatch is looked up among recent pairs, then in the pair table, and only bytes never seen
+ * name (live_template.c); a mismatch is looked up among recent pairs, then in the pair table, and only bytes never seen
  * before in this block are decoded, validated and copied (live_intern.c).
- *
- *   rows     ids, times, indexes of resource and scope, pair ids of the strings, slots_first, shape, children
- *   slots    pair ids of attributes, in order, of spans, events and links alike
- *   pairs    id -> bytes in the arena, column, value
- *   arena    each distinct KeyValue, string, Resource and Scope once
  *
  * A request that fails is undone wholly, with what it interned and with the templates that speak of it: otherwise one
  * hostile request that is refused could leave a block full that holds no row. A span that is rejected alone leaves its
@@ -18,106 +13,54 @@
 #include "live_template.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "codec/wire.h"
 
-/* ---- attributes of one span, event or link --------------------------------------------------------- */
-
-struct slots {
-    uint32_t first, count, shape;
-    uint32_t cut;
-};
-
-static enum err slots_fail(int64_t why)
-{
-    return why == INTERN_FULL ? ERR_FULL : why == INTERN_TOO_DEEP ? ERR_UNSUPPORTED : ERR_MALFORMED;
-}
+/* ---- lists of attributes ---------------------------------------------------------------------------- */
 
 static uint32_t shape_of(struct live_block *live, const uint32_t *slots, uint32_t count)
 {
-    uint32_t *const columns = live->writer->shape_scratch;
+    struct live_shape_item *const items = live->writer->shape_scratch;
 
     for (uint32_t i = 0; i < count; i++)
-        columns[i] = live->pairs[slots[i]].column;
-    return intern_shape(live, columns, count);
+        items[i] = (struct live_shape_item){live->pairs[slots[i]].column, 0};
+    return intern_shape(live, items, count);
 }
 
-static enum err append_slots(struct live_block *live, enum attribute_level level,
-                             const struct slice *attributes, uint32_t attributes_count, struct slots *out,
-                             struct otlp_fault *fault)
+/* One look-up each; all of them vary. */
+static enum err append_each(struct live_block *live, enum attribute_level level,
+                            const struct slice *attributes, uint32_t attributes_count, struct slots *out,
+                            struct otlp_fault *fault)
 {
     uint32_t *const slots = WRITABLE(live->slots, uint32_t) + live->counts.slots;
-    uint32_t count = 0;
 
+    *out = (struct slots){.first = live->counts.slots};
     if (attributes_count > LIVE_SLOTS_MAX - live->counts.slots) return ERR_FULL;
     for (uint32_t i = 0; i < attributes_count; i++) {
         const int64_t id = intern_attribute(live, level, attributes[i], fault);
         if (__builtin_expect(id >= 0, 1))
-            slots[count++] = (uint32_t)id;
+            slots[out->count++] = (uint32_t)id;
         else if (id == INTERN_CUT)
             out->cut++;
         else
             return slots_fail(id);
     }
-    out->first = live->counts.slots;
-    out->count = count;
-    out->shape = shape_of(live, slots, count);
-    live->counts.slots += count;
+    out->shape = shape_of(live, slots, out->count);
+    live->counts.slots += out->count;
     return out->shape == NO_ID ? ERR_FULL : OK;
 }
 
-/* What an attribute that differs from its template's means for the template. */
-struct differences {
-    uint32_t count;
-    bool too_long, columns;
-};
-
-/* As append_slots(), of a span whose attributes are as many as its template's. */
-static enum err append_like(struct live_block *live, const struct span_view *view,
-                            struct list_template *template, struct slots *out, struct otlp_fault *fault)
+static enum err append_list(struct live_block *live, enum attribute_level level,
+                            const struct slice *attributes, uint32_t count, struct list_template *template,
+                            struct slots *out, struct otlp_fault *fault)
 {
-    uint32_t *const slots = WRITABLE(live->slots, uint32_t) + live->counts.slots;
-    const uint32_t count = view->attributes_count;
-    struct differences differences = {0};
-
-    if (count > LIVE_SLOTS_MAX - live->counts.slots) return ERR_FULL;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct slice bytes = view->attributes[i];
-        if (template->len[i] == bytes.len &&
-            same_bytes(template->bytes + template->offset[i], bytes.ptr, bytes.len)) {
-            slots[i] = template->slots[i];
-            continue;
-        }
-        const int64_t id = intern_attribute(live, LEVEL_SPAN, bytes, fault);
-        if (__builtin_expect(id < 0, 0)) {
-            template->count = 0; /* patched in part, perhaps */
-            return id == INTERN_CUT ? append_slots(live, LEVEL_SPAN, view->attributes, count, out, fault)
-                                    : slots_fail(id);
-        }
-        slots[i] = (uint32_t)id;
-        differences.count++;
-        differences.columns |= live->pairs[id].column != live->pairs[template->slots[i]].column;
-        differences.too_long |= !list_template_patch(template, i, bytes, (uint32_t)id);
+    if (template != NULL && list_template_is(template, level, count)) {
+        const enum err err = list_template_append(live, level, attributes, template, out, fault);
+        if (__builtin_expect(err != ERR_TOO_LARGE, 1)) return err;
     }
-    out->first = live->counts.slots;
-    out->count = count;
-    out->shape = differences.columns ? shape_of(live, slots, count) : template->shape;
-    live->counts.slots += count;
-    if (out->shape == NO_ID) return ERR_FULL;
-    if (differences.too_long || differences.columns)
-        list_template_set(template, view->attributes, count, slots, out->shape);
-    return OK;
-}
-
-static enum err append_span_slots(struct live_block *live, const struct span_view *view, uint32_t name,
-                                  struct slots *out, struct otlp_fault *fault)
-{
-    struct list_template *const template = live_list_template(live, view, name);
-
-    if (template != NULL && template->count == view->attributes_count)
-        return append_like(live, view, template, out, fault);
-    TRY(append_slots(live, LEVEL_SPAN, view->attributes, view->attributes_count, out, fault));
+    TRY(append_each(live, level, attributes, count, out, fault));
     if (template != NULL && out->cut == 0)
-        list_template_set(template, view->attributes, out->count, live->slots + out->first, out->shape);
+        list_template_set(live, level, template, attributes, count, live->slots + out->first, out->shape);
     return OK;
 }
 
@@ -139,71 +82,82 @@ static enum err append_like_event(struct live_block *live, struct slice message,
 
     if (template->slots_count > LIVE_SLOTS_MAX - live->counts.slots) return ERR_FULL;
     memcpy(&event->time_ns, message.ptr + 1, sizeof event->time_ns);
-    event->name = template->name;
-    event->dropped_attributes_count = template->dropped_attributes_count;
+    event->pattern = template->pattern;
     event->slots_first = live->counts.slots;
-    event->slots_count = template->slots_count;
-    event->shape = template->shape;
-    event->reserved = 0;
-    memcpy(slots, template->slots, template->slots_count * sizeof *slots);
+    for (uint32_t i = 0; i < template->slots_count; i++)
+        slots[i] = template->slots[i];
     live->counts.slots += template->slots_count;
     live->counts.events++;
     return OK;
 }
 
-static enum err append_new_event(struct live_block *live, struct slice message, uint32_t *cut,
-                                 struct otlp_fault *fault)
+/* *repeats: all but the time is as in the event of this kind before it. */
+static enum err append_new_event(struct live_block *live, uint64_t span_kind, struct slice message,
+                                 bool *repeats, uint32_t *cut, struct otlp_fault *fault)
 {
     struct live_event *const event = &WRITABLE(live->events, struct live_event)[live->counts.events];
     struct event_view view;
-    struct slots slots = {0};
+    struct slots slots;
 
     TRY(event_decode(message, live->writer->attribute_scratch, &view, fault));
     const uint32_t name = intern_string(live, COLUMN_EVENT_NAME, view.name);
     if (name == NO_ID) return ERR_FULL;
-    TRY(append_slots(live, LEVEL_EVENT, view.attributes, view.attributes_count, &slots, fault));
-    *event = (struct live_event){
-        .time_ns = view.time_ns,
+    struct list_template *const template = live_list_template(
+        live, hash_mix(span_kind, (uint64_t)LEVEL_EVENT << 32 | name), view.attributes_count);
+    TRY(append_list(live, LEVEL_EVENT, view.attributes, view.attributes_count, template, &slots, fault));
+    const struct live_event_pattern pattern = {
         .name = name,
         .dropped_attributes_count = otlp_dropped(view.dropped_attributes_count, slots.cut),
-        .slots_first = slots.first,
-        .slots_count = slots.count,
         .shape = slots.shape};
+    *event = (struct live_event){
+        .time_ns = view.time_ns, .pattern = intern_event_pattern(live, &pattern), .slots_first = slots.first};
+    if (event->pattern == NO_ID) return ERR_FULL;
     live->counts.events++;
     *cut += view.cut + slots.cut;
+    *repeats = (slots.repeated || view.attributes_count == 0) && view.cut == 0 && view.times == 1;
     return OK;
 }
 
 static void remember_event(struct live_block *live, struct slice behind_time, struct event_template *template)
 {
     const struct live_event *const event = &live->events[live->counts.events - 1];
+    const uint32_t slots_count = live->shapes[live->event_patterns[event->pattern].shape].varying;
 
     template->len = 0;
-    if (!event_template_fits(behind_time, event->slots_count)) return;
-    template->name = event->name;
-    template->shape = event->shape;
-    template->slots_count = event->slots_count;
-    template->dropped_attributes_count = event->dropped_attributes_count;
-    memcpy(template->slots, live->slots + event->slots_first, event->slots_count * sizeof *template->slots);
+    if (slots_count > EVENT_TEMPLATE_ITEMS) return;
+    template->pattern = event->pattern;
+    template->slots_count = slots_count;
+    memcpy(template->slots, live->slots + event->slots_first, slots_count * sizeof *template->slots);
     memcpy(template->bytes, behind_time.ptr, behind_time.len);
     template->len = (uint32_t)behind_time.len;
 }
 
-static enum err append_event(struct live_block *live, struct slice message, uint32_t *cut,
+/* Where events never repeat whole, only one in 16 is looked up. */
+static bool template_worth_a_look(const struct live_writer *writer)
+{
+    return writer->event_misses < 256 || writer->event_misses % 16 == 0;
+}
+
+static enum err append_event(struct live_block *live, uint64_t span_kind, struct slice message, uint32_t *cut,
                              struct otlp_fault *fault)
 {
-    const uint32_t cut_before = *cut;
+    bool repeats;
 
     if (live->counts.events == LIVE_CHILDREN_MAX) return ERR_FULL;
-    if (!time_leads(message)) return append_new_event(live, message, cut, fault);
+    if (!time_leads(message)) return append_new_event(live, span_kind, message, &repeats, cut, fault);
 
     const struct slice behind_time = slice_of(message.ptr + EVENT_TIME_BYTES, message.len - EVENT_TIME_BYTES);
-    struct event_template *const template = live_event_template(live, behind_time);
+    struct event_template *const template = template_worth_a_look(live->writer)
+                                                ? live_event_template(live, behind_time)
+                                                : NULL;
     if (template != NULL && template->len == behind_time.len &&
-        same_bytes(template->bytes, behind_time.ptr, behind_time.len))
+        same_bytes(template->bytes, behind_time.ptr, behind_time.len)) {
+        live->writer->event_misses = 0;
         return append_like_event(live, message, template);
-    TRY(append_new_event(live, message, cut, fault));
-    if (template != NULL && *cut == cut_before) remember_event(live, behind_time, template);
+    }
+    live->writer->event_misses++;
+    TRY(append_new_event(live, span_kind, message, &repeats, cut, fault));
+    if (template != NULL && repeats) remember_event(live, behind_time, template);
     return OK;
 }
 
@@ -212,13 +166,13 @@ static enum err append_link(struct live_block *live, struct slice message, uint3
 {
     struct live_link *const link = &WRITABLE(live->links, struct live_link)[live->counts.links];
     struct link_view view;
-    struct slots slots = {0};
+    struct slots slots;
 
     if (live->counts.links == LIVE_CHILDREN_MAX) return ERR_FULL;
     TRY(link_decode(message, live->writer->attribute_scratch, &view, fault));
     const uint32_t trace_state = intern_string(live, COLUMN_LINK_STATE, view.trace_state);
     if (trace_state == NO_ID) return ERR_FULL;
-    TRY(append_slots(live, LEVEL_LINK, view.attributes, view.attributes_count, &slots, fault));
+    TRY(append_each(live, LEVEL_LINK, view.attributes, view.attributes_count, &slots, fault));
     *link = (struct live_link){
         .trace_id = view.trace_id,
         .span_id = view.span_id,
@@ -228,18 +182,17 @@ static enum err append_link(struct live_block *live, struct slice message, uint3
         .bits = (view.trace_id_present ? LINK_TRACE_PRESENT : 0u) |
                 (view.span_id_present ? LINK_SPAN_PRESENT : 0u),
         .slots_first = slots.first,
-        .slots_count = slots.count,
         .shape = slots.shape};
     live->counts.links++;
     *cut += view.cut + slots.cut;
     return OK;
 }
 
-static enum err append_children(struct live_block *live, const struct span_view *view, uint32_t *cut,
-                                struct otlp_fault *fault)
+static enum err append_children(struct live_block *live, const struct span_view *view, uint64_t kind,
+                                uint32_t *cut, struct otlp_fault *fault)
 {
     for (uint32_t i = 0; i < view->events_count; i++)
-        TRY(append_event(live, view->events[i], cut, fault));
+        TRY(append_event(live, kind, view->events[i], cut, fault));
     for (uint32_t i = 0; i < view->links_count; i++)
         TRY(append_link(live, view->links[i], cut, fault));
     return OK;
@@ -247,49 +200,89 @@ static enum err append_children(struct live_block *live, const struct span_view 
 
 /* ---- spans ----------------------------------------------------------------------------------------- */
 
+static inline bool pattern_equal(const struct live_pattern *a, const struct live_pattern *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* The template's last pattern, or a look-up. */
+static uint32_t pattern_of(struct live_block *live, const struct live_pattern *pattern,
+                           struct list_template *template)
+{
+    if (template == NULL) return intern_pattern(live, pattern);
+    if (template->pattern == NO_ID || !pattern_equal(&live->patterns[template->pattern], pattern))
+        template->pattern = intern_pattern(live, pattern);
+    return template->pattern;
+}
+
+/* Slots of a row before those of its attributes (store/live.h, struct live_row). */
+static enum err append_strings(struct live_block *live, const struct span_view *view,
+                               struct live_pattern *pattern)
+{
+    uint32_t *const slots = WRITABLE(live->slots, uint32_t);
+
+    if (LIVE_SLOTS_MAX - live->counts.slots < 3) return ERR_FULL;
+    if (view->links_count > 0) slots[live->counts.slots++] = live->counts.links;
+    if (view->trace_state.len > 0) {
+        pattern->bits |= ROW_TRACE_STATE;
+        slots[live->counts.slots] = intern_string(live, COLUMN_TRACE_STATE, view->trace_state);
+        if (slots[live->counts.slots++] == NO_ID) return ERR_FULL;
+    }
+    if (view->status_message.len > 0) {
+        pattern->bits |= ROW_STATUS_MESSAGE;
+        slots[live->counts.slots] = intern_string(live, COLUMN_STATUS_MESSAGE, view->status_message);
+        if (slots[live->counts.slots++] == NO_ID) return ERR_FULL;
+    }
+    return OK;
+}
+
 static enum err append_row(struct live_block *live, const struct span_view *view, struct otlp_fault *fault)
 {
     struct live_row *const row = &WRITABLE(live->rows, struct live_row)[live->counts.rows];
-    const uint32_t events_first = live->counts.events, links_first = live->counts.links;
-    struct slots slots = {0};
+    const uint32_t events_first = live->counts.events, slots_first = live->counts.slots;
+    struct slots slots;
     uint32_t cut = view->cut;
 
     if (live->counts.rows == LIVE_ROWS_MAX) return ERR_FULL;
     const uint32_t name = intern_string(live, COLUMN_NAME, view->name);
-    const uint32_t trace_state = intern_string(live, COLUMN_TRACE_STATE, view->trace_state);
-    const uint32_t status_message = intern_string(live, COLUMN_STATUS_MESSAGE, view->status_message);
-    if (name == NO_ID || trace_state == NO_ID || status_message == NO_ID) return ERR_FULL;
-
-    TRY(append_span_slots(live, view, name, &slots, fault));
-    TRY(append_children(live, view, &cut, fault));
+    if (name == NO_ID) return ERR_FULL;
+    const uint64_t kind = ((uint64_t)live->writer->scope << 32 |
+                           live->resources[live->writer->resource].service_tag) ^
+                          (uint64_t)name << 24;
+    struct list_template *const template = live_list_template(
+        live, kind ^ (uint64_t)(uint32_t)view->kind << 56, view->attributes_count);
+    struct live_pattern pattern = {
+        .resource = live->writer->resource,
+        .scope = live->writer->scope,
+        .name = name,
+        .kind = view->kind,
+        .status_code = view->status_code,
+        .flags = view->flags,
+        .bits = (view->parent_present ? ROW_PARENT_PRESENT : 0u) |
+                (view->status_present ? ROW_STATUS_PRESENT : 0u),
+        .dropped_events_count = view->dropped_events_count,
+        .dropped_links_count = view->dropped_links_count,
+    };
+    if (view->links_count > 0 || view->trace_state.len > 0 || view->status_message.len > 0)
+        TRY(append_strings(live, view, &pattern));
+    TRY(append_list(live, LEVEL_SPAN, view->attributes, view->attributes_count, template, &slots, fault));
+    if ((view->events_count | view->links_count) != 0) TRY(append_children(live, view, kind, &cut, fault));
     cut += slots.cut;
+    pattern.dropped_attributes_count = otlp_dropped(view->dropped_attributes_count, slots.cut);
+    pattern.shape = slots.shape;
     *row = (struct live_row){
         .trace_id = view->trace_id,
         .span_id = view->span_id,
         .parent_span_id = view->parent_span_id,
         .start_ns = view->start_ns,
         .end_ns = view->end_ns,
-        .resource = live->writer->resource,
-        .scope = live->writer->scope,
-        .name = name,
-        .trace_state = trace_state,
-        .status_message = status_message,
-        .kind = view->kind,
-        .status_code = view->status_code,
-        .flags = view->flags,
-        .dropped_attributes_count = otlp_dropped(view->dropped_attributes_count, slots.cut),
-        .dropped_events_count = view->dropped_events_count,
-        .dropped_links_count = view->dropped_links_count,
-        .bits = (view->parent_present ? ROW_PARENT_PRESENT : 0u) |
-                (view->status_present ? ROW_STATUS_PRESENT : 0u),
-        .slots_first = slots.first,
-        .shape = slots.shape,
-        .slots_count = (uint16_t)slots.count,
+        .pattern = pattern_of(live, &pattern, template),
+        .slots_first = slots_first,
+        .events_first = events_first,
         .events_count = (uint16_t)view->events_count,
         .links_count = (uint16_t)view->links_count,
-        .events_first = events_first,
-        .links_first = links_first,
     };
+    if (row->pattern == NO_ID) return ERR_FULL;
     live->counts.rows++;
     if (cut > 0) live->writer->cut++;
     return OK;
@@ -354,7 +347,8 @@ void live_append_undo(struct live_block *live)
 {
     const struct live_counts *const mark = &live->writer->mark;
 
-    if (live->counts.pairs > mark->pairs || live->counts.shapes > mark->shapes)
+    if (live->counts.pairs > mark->pairs || live->counts.shapes > mark->shapes ||
+        live->counts.patterns > mark->patterns || live->counts.event_patterns > mark->event_patterns)
         live_templates_reset(live->writer->templates);
     intern_undo(live, mark);
     live->counts.rows = mark->rows;
@@ -389,6 +383,7 @@ void live_publish(struct live_block *live, const struct live_counts *counts)
     PUBLISH(resources);
     PUBLISH(scopes);
     PUBLISH(shapes);
+    PUBLISH(patterns);
     PUBLISH(rows); /* last: whoever sees the rows sees all they refer to */
 }
 
@@ -403,5 +398,6 @@ struct live_counts live_published(const struct live_block *live)
                                 PUBLISHED(columns),
                                 PUBLISHED(resources),
                                 PUBLISHED(scopes),
-                                PUBLISHED(shapes)};
+                                PUBLISHED(shapes),
+                                PUBLISHED(patterns)};
 }

@@ -1,18 +1,21 @@
 /*
- * Interning: whole encoded KeyValues, strings, shapes, Resources and Scopes become ids, each distinct one stored once
- * per block. A small table of recent pairs answers most look-ups with one compare; behind it stands an
- * open-addressing table whose hash is seeded per block, so that a client cannot choose collisions.
+ * Interning: whole encoded KeyValues, strings, shapes, patterns, Resources and Scopes become ids. A small table of recent
+ * pairs answers most look-ups with one compare; behind it stands an open-addressing table whose hash is seeded per
+ * block, so that a client cannot choose collisions. Where values never repeat the look-up is left out: see
+ * UNSEEN_ENOUGH.
  */
 #include "live_intern.h"
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "codec/wire.h"
 #include "io/io.h"
+#include "store/block.h"
+#include "store/filter.h"
 
 #include <stdlib.h>
 
 enum {
-    SHAPE_COLUMNS_MAX = LIVE_SHAPES_MAX * 64,
     /* The largest key and value with their tags and lengths, and some unknown fields. */
     KEY_VALUE_BYTES_MAX = OTLP_VALUE_BYTES_MAX + OTLP_KEY_BYTES_MAX + 64,
 };
@@ -50,7 +53,7 @@ void intern_table_close(struct intern_table *table)
  * The place in `recent` for some bytes: from their length, first and last eight. Attributes of one key begin
  * alike and differ at their end, so this tells most values apart without reading them whole.
  */
-static inline uint32_t *recent_of(struct live_block *live, uint32_t domain, struct slice bytes)
+static inline struct recent_pair *recent_of(struct live_block *live, uint32_t domain, struct slice bytes)
 {
     uint64_t first = 0, last = 0;
 
@@ -65,13 +68,20 @@ static inline uint32_t *recent_of(struct live_block *live, uint32_t domain, stru
     return &live->writer->recent[(mixed ^ mixed >> 29) * 0x9e3779b97f4a7c15ull >> (64 - RECENT_BITS)];
 }
 
-/* Is this pair those bytes? Ids in `recent` may be stale, but are always of pairs of this block or 0. */
-static inline bool pair_is(const struct live_block *live, uint32_t id, uint32_t domain, struct slice bytes)
+/* Entries may be stale, but are always of pairs of this block; an empty one is of domain 0 and length 0, asked for by nobody. */
+static inline bool recent_is(const struct live_block *live, const struct recent_pair *recent, uint32_t domain,
+                             struct slice bytes)
+{
+    return recent->len == bytes.len && recent->domain == domain &&
+           same_bytes(live->arena + recent->offset, bytes.ptr, bytes.len);
+}
+
+static inline void recent_set(const struct live_block *live, struct recent_pair *recent, uint32_t id)
 {
     const struct live_pair *const pair = &live->pairs[id];
 
-    return pair->len == bytes.len && pair->domain == domain &&
-           same_bytes(live->arena + pair->offset, bytes.ptr, bytes.len);
+    *recent = (struct recent_pair){
+        .id = id, .offset = pair->offset, .len = pair->len, .column = pair->column, .domain = pair->domain};
 }
 
 static uint32_t tag_of(uint64_t hash)
@@ -162,17 +172,23 @@ static uint32_t pair_find(const struct live_block *live, uint32_t domain, struct
     return NO_ID;
 }
 
-/* Copies new bytes and gives them an id; column and value are filled in by the caller. NULL: no room. */
-static struct live_pair *pair_new(struct live_block *live, uint32_t domain, struct slice bytes, uint32_t tag)
+/* Copies new bytes and gives them an id; the value is filled in by the caller. NULL: no room. */
+static struct live_pair *pair_new(struct live_block *live, uint32_t domain, struct slice bytes)
 {
     struct live_pair *const pair = &WRITABLE(live->pairs, struct live_pair)[live->counts.pairs];
     uint32_t offset;
 
     if (live->counts.pairs == LIVE_PAIRS_MAX || !arena_put(live, bytes, &offset)) return NULL;
-    *pair = (struct live_pair){.offset = offset, .len = (uint32_t)bytes.len, .hash = tag, .domain = domain};
-    table_insert(&live->writer->pairs, tag, live->counts.pairs);
+    *pair = (struct live_pair){.offset = offset, .len = (uint32_t)bytes.len, .domain = (uint8_t)domain};
     live->counts.pairs++;
     return pair;
+}
+
+static void pair_into_table(struct live_block *live, struct live_pair *pair, uint32_t tag)
+{
+    pair->tag = tag;
+    pair->bits |= PAIR_INTERNED;
+    table_insert(&live->writer->pairs, tag, (uint32_t)(pair - live->pairs));
 }
 
 static uint64_t place_value(uint32_t offset, size_t len)
@@ -180,23 +196,74 @@ static uint64_t place_value(uint32_t offset, size_t len)
     return (uint64_t)offset << 32 | (uint32_t)len;
 }
 
+/* Its token, while the bytes are at hand: the filters of the block are built from it. */
+static void pair_set_token(const struct live_block *live, struct live_pair *pair)
+{
+    const struct live_column *const column = &live->columns[pair->column];
+    uint8_t scalar[8];
+    struct slice value;
+
+    switch (column->type) {
+    case VALUE_STRING:
+        value = live_bytes(live, (uint32_t)(pair->value >> 32), (uint32_t)pair->value);
+        if (value.len > TOKEN_VALUE_BYTES_MAX) return;
+        break;
+    case VALUE_INT:
+        memcpy(scalar, &pair->value, 8);
+        value = slice_of(scalar, 8);
+        break;
+    case VALUE_BOOL:
+        scalar[0] = pair->value != 0;
+        value = slice_of(scalar, 1);
+        break;
+    default: return; /* doubles, bytes, nested: found by scanning their column; raw: by the encoder */
+    }
+    pair->token = filter_hash_value(column->token, value);
+    pair->bits |= PAIR_HAS_TOKEN;
+}
+
+/* A value was seen before in its column. */
+static inline void column_saw(struct live_block *live, uint32_t index)
+{
+    struct live_column *const column = &WRITABLE(live->columns, struct live_column)[index];
+
+    if (column->unseen != UNSEEN_ALWAYS) column->unseen = 0;
+}
+
+/* A new value of a column; from some point on they are all taken for new. */
+static void column_grows(struct live_block *live, uint32_t index)
+{
+    struct live_column *const column = &WRITABLE(live->columns, struct live_column)[index];
+
+    column->pairs_count++;
+    if (column->unseen == UNSEEN_ALWAYS || index < COLUMN_FIXED_COUNT) return;
+    column->unseen++;
+    if (column->unseen >= UNSEEN_ENOUGH && column->pairs_count >= UNSEEN_PAIRS_MIN &&
+        (column->type == VALUE_STRING || column->type == VALUE_INT))
+        column->unseen = UNSEEN_ALWAYS;
+}
+
 /* NO_ID: no room. */
 uint32_t intern_string(struct live_block *live, uint32_t column, struct slice bytes)
 {
     if (bytes.len == 0) return 0;
 
-    uint32_t *const recent = recent_of(live, column, bytes);
-    if (__builtin_expect(pair_is(live, *recent, column, bytes), 1)) return *recent;
+    struct recent_pair *const recent = recent_of(live, column, bytes);
+    if (__builtin_expect(recent_is(live, recent, column, bytes), 1)) return recent->id;
     const uint32_t tag = tag_of(bytes_hash(live, column, bytes));
-    const uint32_t id = pair_find(live, column, bytes, tag);
-    if (id != NO_ID) return *recent = id;
-
-    struct live_pair *const pair = pair_new(live, column, bytes, tag);
-    if (pair == NULL) return NO_ID;
-    pair->column = column;
-    pair->value = place_value(pair->offset, bytes.len);
-    WRITABLE(live->columns, struct live_column)[column].pairs_count++;
-    return live->counts.pairs - 1;
+    uint32_t id = pair_find(live, column, bytes, tag);
+    if (id == NO_ID) {
+        struct live_pair *const pair = pair_new(live, column, bytes);
+        if (pair == NULL) return NO_ID;
+        id = (uint32_t)(pair - live->pairs);
+        pair->column = (uint16_t)column;
+        pair->value = place_value(pair->offset, bytes.len);
+        if (column == COLUMN_NAME) pair_set_token(live, pair);
+        pair_into_table(live, pair, tag);
+        column_grows(live, column);
+    }
+    recent_set(live, recent, id);
+    return id;
 }
 
 static uint32_t raw_column(enum attribute_level level)
@@ -229,7 +296,11 @@ static uint32_t column_of(struct live_block *live, enum attribute_level level, u
     if (live->counts.columns == LIVE_COLUMNS_MAX) return raw_column(level);
     WRITABLE(live->columns, struct live_column)
     [live->counts.columns] = (struct live_column){
-        .level = (uint8_t)level, .type = (uint8_t)type, .key_offset = key_offset, .key_len = key_len};
+        .level = (uint8_t)level,
+        .type = (uint8_t)type,
+        .key_offset = key_offset,
+        .key_len = key_len,
+        .token = filter_hash_column((uint8_t)level, live_bytes(live, key_offset, key_len), (uint8_t)type)};
     table_insert(table, tag, live->counts.columns);
     return live->counts.columns++;
 }
@@ -245,12 +316,12 @@ static int64_t intern_new_attribute(struct live_block *live, enum attribute_leve
         bytes.len > KEY_VALUE_BYTES_MAX)
         return INTERN_CUT;
 
-    struct live_pair *const pair = pair_new(live, DOMAIN_KEY_VALUE + (uint32_t)level, bytes, tag);
+    struct live_pair *const pair = pair_new(live, DOMAIN_KEY_VALUE + (uint32_t)level, bytes);
     if (pair == NULL) return INTERN_FULL;
     const uint32_t key_offset = attribute.key.len > 0
                                     ? pair->offset + (uint32_t)(attribute.key.ptr - bytes.ptr)
                                     : pair->offset;
-    pair->column = column_of(live, level, key_offset, (uint32_t)attribute.key.len, attribute.type);
+    pair->column = (uint16_t)column_of(live, level, key_offset, (uint32_t)attribute.key.len, attribute.type);
     switch (live->columns[pair->column].type) {
     case VALUE_BOOL:
     case VALUE_INT:
@@ -262,52 +333,186 @@ static int64_t intern_new_attribute(struct live_block *live, enum attribute_leve
                                         attribute.bytes.len)
                           : place_value(pair->offset, 0);
     }
-    WRITABLE(live->columns, struct live_column)[pair->column].pairs_count++;
-    return live->counts.pairs - 1;
+    pair_set_token(live, pair);
+    pair_into_table(live, pair, tag);
+    column_grows(live, pair->column);
+    return pair - live->pairs;
+}
+
+static int64_t intern_at(struct live_block *live, enum attribute_level level, struct recent_pair *recent,
+                         struct slice bytes, struct otlp_fault *fault)
+{
+    const uint32_t domain = DOMAIN_KEY_VALUE + (uint32_t)level;
+
+    if (__builtin_expect(recent_is(live, recent, domain, bytes), 1)) {
+        column_saw(live, recent->column);
+        return recent->id;
+    }
+    const uint32_t tag = tag_of(bytes_hash(live, domain, bytes));
+    int64_t id = pair_find(live, domain, bytes, tag);
+    if (id == NO_ID)
+        id = intern_new_attribute(live, level, bytes, tag, fault);
+    else
+        column_saw(live, live->pairs[id].column);
+    if (id >= 0) recent_set(live, recent, (uint32_t)id);
+    return id;
 }
 
 int64_t intern_attribute(struct live_block *live, enum attribute_level level, struct slice bytes,
                          struct otlp_fault *fault)
 {
-    const uint32_t domain = DOMAIN_KEY_VALUE + (uint32_t)level;
-    uint32_t *const recent = recent_of(live, domain, bytes);
-    if (__builtin_expect(pair_is(live, *recent, domain, bytes), 1)) return *recent;
-    const uint32_t tag = tag_of(bytes_hash(live, domain, bytes));
-    const uint32_t id = pair_find(live, domain, bytes, tag);
-    if (id != NO_ID) return *recent = id;
-    const int64_t added = intern_new_attribute(live, level, bytes, tag, fault);
-    if (added >= 0) *recent = (uint32_t)added;
-    return added;
+    return intern_at(live, level, recent_of(live, DOMAIN_KEY_VALUE + (uint32_t)level, bytes), bytes, fault);
 }
 
-static uint32_t shape_hash(const uint32_t *columns, uint32_t count)
+struct recent_pair *intern_ahead(struct live_block *live, enum attribute_level level, struct slice bytes)
 {
-    return tag_of(hash_fast(columns, count * sizeof *columns, 0));
+    struct recent_pair *const recent = recent_of(live, DOMAIN_KEY_VALUE + (uint32_t)level, bytes);
+
+    __builtin_prefetch(recent, 1);
+    return recent;
+}
+
+void intern_ahead_again(const struct live_block *live, const struct recent_pair *recent, struct slice bytes)
+{
+    if (recent->len != bytes.len) return;
+    __builtin_prefetch(live->arena + recent->offset);
+    __builtin_prefetch(live->arena + recent->offset + bytes.len - 1);
+}
+
+/* ---- values under a known key ----------------------------------------------------------------------- */
+
+/* common.proto: KeyValue.key 1, .value 2; AnyValue.string_value 1, .int_value 3 */
+enum { TAG_KEY = 0x0a, TAG_VALUE = 0x12, TAG_STRING = 0x0a, TAG_INT = 0x18 };
+
+struct known_value {
+    uint32_t offset, len; /* of a string, in the KeyValue */
+    uint64_t bits;
+};
+
+/*
+ * key, value, nothing else, lengths below 128: what exporters write. True when `bytes` are such a KeyValue with the
+ * key of `like` and a value of this type, wholly valid.
+ */
+static inline bool value_under_key(struct slice bytes, struct slice like, uint8_t type,
+                                   struct known_value *out)
+{
+    const uint8_t *const at = bytes.ptr;
+
+    if (bytes.len < 6 || at[0] != TAG_KEY || at[1] >= 0x80) return false;
+    const size_t value = 2 + (size_t)at[1]; /* of the value's tag */
+    if (bytes.len < value + 4 || like.len < value || !same_bytes(at, like.ptr, value)) return false;
+    if (at[value] != TAG_VALUE || at[value + 1] != bytes.len - value - 2 || at[value + 1] >= 0x80)
+        return false;
+    if (type == VALUE_STRING) {
+        out->offset = (uint32_t)value + 4;
+        out->len = at[value + 3];
+        return at[value + 2] == TAG_STRING && out->len == bytes.len - value - 4 && out->len < 0x80;
+    }
+    if (type != VALUE_INT || at[value + 2] != TAG_INT) return false;
+    struct wire_reader reader = {at + value + 3, at + bytes.len};
+    return wire_varint(&reader, &out->bits) && reader.at == reader.end;
+}
+
+static int64_t append_alike(struct live_block *live, enum attribute_level level, struct slice bytes,
+                            uint32_t column, const struct known_value *value)
+{
+    struct live_pair *const pair = pair_new(live, DOMAIN_KEY_VALUE + (uint32_t)level, bytes);
+
+    if (pair == NULL) return INTERN_FULL;
+    pair->column = (uint16_t)column;
+    pair->value = live->columns[column].type == VALUE_STRING
+                      ? place_value(pair->offset + value->offset, value->len)
+                      : value->bits;
+    pair_set_token(live, pair);
+    column_grows(live, column);
+    return pair - live->pairs;
+}
+
+int64_t intern_alike(struct live_block *live, enum attribute_level level, struct recent_pair *recent,
+                     struct slice bytes, struct slice like, uint32_t like_column, struct otlp_fault *fault)
+{
+    const struct live_column *const column = &live->columns[like_column];
+    struct known_value value;
+
+    if (column->unseen == UNSEEN_ALWAYS && value_under_key(bytes, like, column->type, &value))
+        return append_alike(live, level, bytes, like_column, &value);
+    return intern_at(live, level, recent, bytes, fault);
+}
+
+/* ---- shapes and patterns ----------------------------------------------------------------------------- */
+
+static uint32_t record_tag(const struct live_block *live, const void *bytes, size_t len)
+{
+    return tag_of(hash_fast(bytes, len, live->writer->seed));
 }
 
 /* NO_ID: no room. */
-uint32_t intern_shape(struct live_block *live, const uint32_t *columns, uint32_t count)
+uint32_t intern_shape(struct live_block *live, const struct live_shape_item *items, uint32_t count)
 {
     struct intern_table *const table = &live->writer->shapes;
     struct live_counts *const counts = &live->counts;
+    uint32_t varying = 0;
 
     if (count == 0) return 0;
-    const uint32_t tag = shape_hash(columns, count);
+    const uint32_t tag = record_tag(live, items, count * sizeof *items);
     for (uint32_t place = (tag >> 1) & table->mask; table->entries[place].tag != 0;
          place = (place + 1) & table->mask) {
         const struct live_shape *const shape = &live->shapes[table->entries[place].id];
         if (table->entries[place].tag == tag && shape->count == count &&
-            memcmp(live->shape_columns + shape->first, columns, count * sizeof *columns) == 0)
+            memcmp(live->shape_items + shape->first, items, count * sizeof *items) == 0)
             return table->entries[place].id;
     }
-    if (counts->shapes == LIVE_SHAPES_MAX || counts->shape_columns + count > SHAPE_COLUMNS_MAX) return NO_ID;
-    memcpy(WRITABLE(live->shape_columns, uint32_t) + counts->shape_columns, columns, count * sizeof *columns);
+    if (counts->shapes == LIVE_SHAPES_MAX || counts->shape_items + count > LIVE_SHAPE_ITEMS_MAX) return NO_ID;
+    memcpy(WRITABLE(live->shape_items, struct live_shape_item) + counts->shape_items, items,
+           count * sizeof *items);
+    for (uint32_t i = 0; i < count; i++)
+        varying += items[i].constant == 0;
     WRITABLE(live->shapes, struct live_shape)
-    [counts->shapes] = (struct live_shape){.first = counts->shape_columns, .count = count, .hash = tag};
-    counts->shape_columns += count;
+    [counts->shapes] = (struct live_shape){
+        .first = counts->shape_items, .count = count, .varying = varying, .tag = tag};
+    counts->shape_items += count;
     table_insert(table, tag, counts->shapes);
     return counts->shapes++;
 }
+
+/* Patterns are compared and hashed as bytes. */
+static_assert(sizeof(struct live_pattern) == 44 && sizeof(struct live_event_pattern) == 12, "no padding");
+
+static uint32_t record_find(const struct intern_table *table, const void *list, const void *record,
+                            size_t size, uint32_t tag)
+{
+    for (uint32_t place = (tag >> 1) & table->mask; table->entries[place].tag != 0;
+         place = (place + 1) & table->mask)
+        if (table->entries[place].tag == tag &&
+            memcmp((const char *)list + table->entries[place].id * size, record, size) == 0)
+            return table->entries[place].id;
+    return NO_ID;
+}
+
+uint32_t intern_pattern(struct live_block *live, const struct live_pattern *pattern)
+{
+    struct intern_table *const table = &live->writer->patterns;
+    const uint32_t tag = record_tag(live, pattern, sizeof *pattern);
+    const uint32_t id = record_find(table, live->patterns, pattern, sizeof *pattern, tag);
+
+    if (id != NO_ID || live->counts.patterns == LIVE_PATTERNS_MAX) return id;
+    WRITABLE(live->patterns, struct live_pattern)[live->counts.patterns] = *pattern;
+    table_insert(table, tag, live->counts.patterns);
+    return live->counts.patterns++;
+}
+
+uint32_t intern_event_pattern(struct live_block *live, const struct live_event_pattern *pattern)
+{
+    struct intern_table *const table = &live->writer->event_patterns;
+    const uint32_t tag = record_tag(live, pattern, sizeof *pattern);
+    const uint32_t id = record_find(table, live->event_patterns, pattern, sizeof *pattern, tag);
+
+    if (id != NO_ID || live->counts.event_patterns == LIVE_CHILDREN_MAX) return id;
+    WRITABLE(live->event_patterns, struct live_event_pattern)[live->counts.event_patterns] = *pattern;
+    table_insert(table, tag, live->counts.event_patterns);
+    return live->counts.event_patterns++;
+}
+
 /* ---- envelopes ------------------------------------------------------------------------------------- */
 
 static enum err note_service(void *context, const struct attribute *attribute)
@@ -362,6 +567,7 @@ static enum err envelope_add(struct live_block *live, const struct envelope_tabl
     if (service.len > 0) {
         envelope->service_offset = envelope->offset + (uint32_t)(service.ptr - view->message.ptr);
         envelope->service_len = (uint32_t)service.len;
+        envelope->service_tag = (uint32_t)hash_fast(service.ptr, service.len, live->writer->seed);
     }
     table_insert(in->table, tag, *in->count);
     (*in->count)++;
@@ -403,7 +609,7 @@ static void undo_pairs(struct live_block *live, uint32_t kept)
     struct live_column *const columns = WRITABLE(live->columns, struct live_column);
 
     for (uint32_t i = live->counts.pairs; i-- > kept;) {
-        table_remove(&live->writer->pairs, live->pairs[i].hash, i);
+        if (live->pairs[i].bits & PAIR_INTERNED) table_remove(&live->writer->pairs, live->pairs[i].tag, i);
         columns[live->pairs[i].column].pairs_count--;
     }
     live->counts.pairs = kept;
@@ -419,12 +625,24 @@ static void undo_columns(struct live_block *live, uint32_t kept)
     live->counts.columns = kept;
 }
 
-static void undo_shapes(struct live_block *live, uint32_t kept, uint32_t columns_kept)
+static void undo_shapes(struct live_block *live, const struct live_counts *mark)
 {
-    for (uint32_t i = live->counts.shapes; i-- > kept;)
-        table_remove(&live->writer->shapes, live->shapes[i].hash, i);
-    live->counts.shapes = kept;
-    live->counts.shape_columns = columns_kept;
+    for (uint32_t i = live->counts.shapes; i-- > mark->shapes;)
+        table_remove(&live->writer->shapes, live->shapes[i].tag, i);
+    live->counts.shapes = mark->shapes;
+    live->counts.shape_items = mark->shape_items;
+}
+
+static void undo_patterns(struct live_block *live, const struct live_counts *mark)
+{
+    for (uint32_t i = live->counts.patterns; i-- > mark->patterns;)
+        table_remove(&live->writer->patterns, record_tag(live, &live->patterns[i], sizeof live->patterns[i]),
+                     i);
+    for (uint32_t i = live->counts.event_patterns; i-- > mark->event_patterns;)
+        table_remove(&live->writer->event_patterns,
+                     record_tag(live, &live->event_patterns[i], sizeof live->event_patterns[i]), i);
+    live->counts.patterns = mark->patterns;
+    live->counts.event_patterns = mark->event_patterns;
 }
 
 static void undo_envelopes(struct intern_table *table, const struct live_envelope *list, uint32_t *count,
@@ -442,7 +660,8 @@ void intern_undo(struct live_block *live, const struct live_counts *mark)
     if (live->counts.pairs > mark->pairs) memset(writer->recent, 0, sizeof writer->recent);
     undo_pairs(live, mark->pairs);
     undo_columns(live, mark->columns);
-    undo_shapes(live, mark->shapes, mark->shape_columns);
+    undo_patterns(live, mark);
+    undo_shapes(live, mark);
     undo_envelopes(&writer->resources, live->resources, &live->counts.resources, mark->resources);
     undo_envelopes(&writer->scopes, live->scopes, &live->counts.scopes, mark->scopes);
     writer->resource = writer->scope = NO_ID;

@@ -9,12 +9,15 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "io/io.h"
+#include "store/block.h"
+#include "store/filter.h"
 
 #include <stdlib.h>
 
 enum {
     PAIR_PLACES = 1 << 15,
     SMALL_PLACES = 1 << 10,
+    PATTERN_PLACES_MAX = 1 << 19,
     RESERVE_ROWS = LIVE_ROWS_MAX,
 };
 
@@ -23,6 +26,8 @@ struct region {
     size_t bytes;
     size_t keep_bytes; /* given back beyond this at reset */
 };
+
+static_assert((int)PATTERN_PLACES_MAX >= 2 * (int)LIVE_PATTERNS_MAX, "at most half full");
 
 #define REGION(member, type, count, keep)                                                                    \
     {                                                                                                        \
@@ -39,7 +44,9 @@ static const struct region regions[] = {
     REGION(resources, struct live_envelope, LIVE_ENVELOPES_MAX, 4096),
     REGION(scopes, struct live_envelope, LIVE_ENVELOPES_MAX, 4096),
     REGION(shapes, struct live_shape, LIVE_SHAPES_MAX, 4096),
-    REGION(shape_columns, uint32_t, LIVE_SHAPES_MAX * 64, 64 << 10),
+    REGION(shape_items, struct live_shape_item, LIVE_SHAPE_ITEMS_MAX, 64 << 10),
+    REGION(patterns, struct live_pattern, LIVE_PATTERNS_MAX, 8192),
+    REGION(event_patterns, struct live_event_pattern, LIVE_CHILDREN_MAX, 8192),
     REGION(arena, uint8_t, LIVE_ARENA_MAX, LIVE_ARENA_CLOSE + (8 << 20)),
 };
 enum { REGIONS = sizeof regions / sizeof regions[0] };
@@ -73,6 +80,8 @@ enum err live_open(uint16_t shard, struct live_block **out)
     good = good && writer->templates != NULL && intern_table_open(&writer->pairs, 2 * LIVE_PAIRS_MAX) &&
            intern_table_open(&writer->columns, 8192) &&
            intern_table_open(&writer->shapes, 2 * LIVE_SHAPES_MAX) &&
+           intern_table_open(&writer->patterns, PATTERN_PLACES_MAX) &&
+           intern_table_open(&writer->event_patterns, 2 * LIVE_CHILDREN_MAX) &&
            intern_table_open(&writer->resources, 2 * LIVE_ENVELOPES_MAX) &&
            intern_table_open(&writer->scopes, 2 * LIVE_ENVELOPES_MAX);
     if (!good) {
@@ -95,6 +104,8 @@ void live_close(struct live_block *live)
         intern_table_close(&live->writer->pairs);
         intern_table_close(&live->writer->columns);
         intern_table_close(&live->writer->shapes);
+        intern_table_close(&live->writer->patterns);
+        intern_table_close(&live->writer->event_patterns);
         intern_table_close(&live->writer->resources);
         intern_table_close(&live->writer->scopes);
         if (live->writer->templates != NULL)
@@ -117,7 +128,9 @@ static size_t region_used(const struct live_block *live, unsigned index)
         counts->resources * sizeof(struct live_envelope),
         counts->scopes * sizeof(struct live_envelope),
         counts->shapes * sizeof(struct live_shape),
-        counts->shape_columns * sizeof(uint32_t),
+        counts->shape_items * sizeof(struct live_shape_item),
+        counts->patterns * sizeof(struct live_pattern),
+        counts->event_patterns * sizeof(struct live_event_pattern),
         counts->arena,
     };
     return used[index];
@@ -150,6 +163,8 @@ void live_reset(struct live_block *live, uint64_t seq, uint64_t lsn_first)
     intern_table_reset(&writer->pairs, PAIR_PLACES);
     intern_table_reset(&writer->columns, SMALL_PLACES);
     intern_table_reset(&writer->shapes, SMALL_PLACES);
+    intern_table_reset(&writer->patterns, SMALL_PLACES);
+    intern_table_reset(&writer->event_patterns, SMALL_PLACES);
     intern_table_reset(&writer->resources, SMALL_PLACES);
     intern_table_reset(&writer->scopes, SMALL_PLACES);
     live->seq = seq;
@@ -167,11 +182,12 @@ void live_reset(struct live_block *live, uint64_t seq, uint64_t lsn_first)
     for (uint32_t i = 0; i < COLUMN_FIXED_COUNT; i++)
         columns[i] = (struct live_column){.level = LEVEL_SPAN,
                                           .type = i < COLUMN_RAW_SPAN ? VALUE_STRING : VALUE_RAW};
+    columns[COLUMN_NAME].token = filter_hash_column(TOKEN_LEVEL_INTRINSIC, slice_text("name"), VALUE_STRING);
     columns[COLUMN_EVENT_NAME].level = columns[COLUMN_RAW_EVENT].level = LEVEL_EVENT;
     columns[COLUMN_LINK_STATE].level = columns[COLUMN_RAW_LINK].level = LEVEL_LINK;
     live->counts.columns = COLUMN_FIXED_COUNT;
     /* Pair 0 is the empty string of every fixed column; shape 0 is empty. */
-    WRITABLE(live->pairs, struct live_pair)[0] = (struct live_pair){.domain = UINT32_MAX};
+    WRITABLE(live->pairs, struct live_pair)[0] = (struct live_pair){.domain = UINT8_MAX};
     live->counts.pairs = 1;
     WRITABLE(live->shapes, struct live_shape)[0] = (struct live_shape){0};
     live->counts.shapes = 1;

@@ -29,59 +29,77 @@ struct attribute live_attribute(const struct live_block *live, uint32_t pair)
     return attribute;
 }
 
-static void write_attributes(const struct live_block *live, uint32_t first, uint32_t count, uint32_t field,
-                             struct wire_writer *writer)
+/* values: the pairs of what varies in the shape, in order. */
+static void write_attributes(const struct live_block *live, uint32_t shape, const uint32_t *values,
+                             uint32_t field, struct wire_writer *writer)
 {
-    for (uint32_t i = count; i-- > 0;) {
-        const struct attribute attribute = live_attribute(live, live->slots[first + i]);
+    const struct live_shape *const at = &live->shapes[shape];
+    uint32_t varying = at->varying;
+
+    for (uint32_t i = at->count; i-- > 0;) {
+        const uint32_t constant = live->shape_items[at->first + i].constant;
+        const struct attribute attribute = live_attribute(live, constant != 0 ? constant : values[--varying]);
         const size_t mark = writer->len;
         attribute_write(writer, &attribute);
         wire_close_message(writer, field, mark);
     }
 }
 
+static void write_link(const struct live_block *live, const struct live_link *link,
+                       struct wire_writer *writer)
+{
+    const size_t mark = writer->len;
+
+    link_write_tail(writer, link->flags, link->dropped_attributes_count);
+    write_attributes(live, link->shape, live->slots + link->slots_first, 4, writer);
+    link_write_head(writer, link->bits & LINK_TRACE_PRESENT ? &link->trace_id : NULL,
+                    link->bits & LINK_SPAN_PRESENT ? &link->span_id : NULL,
+                    live_pair_bytes(live, link->trace_state));
+    wire_close_message(writer, 13, mark);
+}
+
+static void write_event(const struct live_block *live, const struct live_event *event,
+                        struct wire_writer *writer)
+{
+    const struct live_event_pattern *const pattern = &live->event_patterns[event->pattern];
+    const size_t mark = writer->len;
+
+    event_write_tail(writer, pattern->dropped_attributes_count);
+    write_attributes(live, pattern->shape, live->slots + event->slots_first, 3, writer);
+    event_write_head(writer, event->time_ns, live_pair_bytes(live, pattern->name));
+    wire_close_message(writer, 11, mark);
+}
+
 void live_span_write(const struct live_block *live, uint32_t index, struct wire_writer *writer)
 {
     const struct live_row *const row = &live->rows[index];
-    struct span_head head = {
+    const struct live_parts parts = live_parts(live, row);
+    const struct live_pattern *const pattern = parts.pattern;
+    const struct span_head head = {
         .trace_id = &row->trace_id,
         .span_id = &row->span_id,
-        .parent_span_id = row->bits & ROW_PARENT_PRESENT ? &row->parent_span_id : NULL,
-        .trace_state = live_pair_bytes(live, row->trace_state),
-        .name = live_pair_bytes(live, row->name),
-        .status_message = live_pair_bytes(live, row->status_message),
-        .kind = row->kind,
-        .status_code = row->status_code,
-        .status_present = (row->bits & ROW_STATUS_PRESENT) != 0,
-        .flags = row->flags,
+        .parent_span_id = pattern->bits & ROW_PARENT_PRESENT ? &row->parent_span_id : NULL,
+        .trace_state = live_pair_bytes(live, parts.trace_state),
+        .name = live_pair_bytes(live, pattern->name),
+        .status_message = live_pair_bytes(live, parts.status_message),
+        .kind = pattern->kind,
+        .status_code = pattern->status_code,
+        .status_present = (pattern->bits & ROW_STATUS_PRESENT) != 0,
+        .flags = pattern->flags,
         .start_ns = row->start_ns,
         .end_ns = row->end_ns,
-        .dropped_attributes_count = row->dropped_attributes_count,
-        .dropped_events_count = row->dropped_events_count,
-        .dropped_links_count = row->dropped_links_count,
+        .dropped_attributes_count = pattern->dropped_attributes_count,
+        .dropped_events_count = pattern->dropped_events_count,
+        .dropped_links_count = pattern->dropped_links_count,
     };
 
     span_write_tail(writer, &head);
-    for (uint32_t i = row->links_count; i-- > 0;) {
-        const struct live_link *const link = &live->links[row->links_first + i];
-        const size_t mark = writer->len;
-        link_write_tail(writer, link->flags, link->dropped_attributes_count);
-        write_attributes(live, link->slots_first, link->slots_count, 4, writer);
-        link_write_head(writer, link->bits & LINK_TRACE_PRESENT ? &link->trace_id : NULL,
-                        link->bits & LINK_SPAN_PRESENT ? &link->span_id : NULL,
-                        live_pair_bytes(live, link->trace_state));
-        wire_close_message(writer, 13, mark);
-    }
+    for (uint32_t i = row->links_count; i-- > 0;)
+        write_link(live, &live->links[parts.links_first + i], writer);
     span_write_middle(writer, &head);
-    for (uint32_t i = row->events_count; i-- > 0;) {
-        const struct live_event *const event = &live->events[row->events_first + i];
-        const size_t mark = writer->len;
-        event_write_tail(writer, event->dropped_attributes_count);
-        write_attributes(live, event->slots_first, event->slots_count, 3, writer);
-        event_write_head(writer, event->time_ns, live_pair_bytes(live, event->name));
-        wire_close_message(writer, 11, mark);
-    }
+    for (uint32_t i = row->events_count; i-- > 0;)
+        write_event(live, &live->events[row->events_first + i], writer);
     span_write_dropped_attributes(writer, &head);
-    write_attributes(live, row->slots_first, row->slots_count, 9, writer);
+    write_attributes(live, pattern->shape, parts.values, 9, writer);
     span_write_head(writer, &head);
 }

@@ -7,11 +7,14 @@
 
 #include "store/live.h"
 
-enum { NO_ID = UINT32_MAX, RECENT_BITS = 14 };
+enum { NO_ID = UINT32_MAX, RECENT_BITS = 13 };
 
 /* What a pair's bytes are. Below COLUMN_FIXED_COUNT: a string of that fixed column; else a KeyValue of a
  * level. */
 enum { DOMAIN_KEY_VALUE = 16 };
+
+/* A column whose last values were all new, so many in a row, is not looked up any more. */
+enum { UNSEEN_ENOUGH = 64, UNSEEN_PAIRS_MIN = 256, UNSEEN_ALWAYS = LIVE_UNSEEN_ALWAYS };
 
 struct intern_entry {
     uint32_t tag; /* 32 bits of the hash; 0 with id 0 is an empty place */
@@ -26,18 +29,28 @@ struct intern_table {
     uint32_t places_max;
 };
 
+/* A pair found or made lately, with what it takes to recognise it. */
+struct recent_pair {
+    uint32_t id; /* 0: none */
+    uint32_t offset, len;
+    uint16_t column;
+    uint8_t domain;
+    uint8_t reserved;
+};
+
 struct live_templates;
 
 struct live_writer {
     struct live_templates *templates; /* owned */
-    struct intern_table pairs, columns, shapes;
+    struct intern_table pairs, columns, shapes, patterns, event_patterns;
     struct intern_table resources, scopes;
     struct live_counts mark;  /* at live_append_begin() */
     uint32_t resource, scope; /* of the spans that follow */
     uint32_t cut;             /* spans with something cut since the last live_take_cut() */
+    uint32_t event_misses;    /* events in a row that no whole template knew */
     uint64_t seed;
-    uint32_t recent[1 << RECENT_BITS]; /* pair by a cheap digest of its bytes: spares most hashing */
-    uint32_t shape_scratch[OTLP_ATTRIBUTES_MAX];
+    struct recent_pair recent[1 << RECENT_BITS]; /* by a cheap digest of the bytes: spares most hashing */
+    struct live_shape_item shape_scratch[OTLP_ATTRIBUTES_MAX];
     struct slice attribute_scratch[OTLP_ATTRIBUTES_MAX];
 };
 

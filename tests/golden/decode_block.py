@@ -7,6 +7,8 @@ from tables import (M64, Layout, crc32c, expected_of, fields, golden, magic_of, 
 HEADER = Layout("Block", "Block header")
 SECTION = Layout("Block", "Section table entry")
 SECTIONS = numbers("Block", "Section table entry", "type")
+PATTERN = Layout("Block", "Patterns", 0)
+EVENT_PATTERN = Layout("Block", "Patterns", 1)
 CHUNK = Layout("Block", "Streams and chunks")
 STREAMS = numbers("Block", "Streams and chunks", "stream")
 COLUMN = Layout("Block", "Columns", 0)
@@ -82,15 +84,6 @@ class Block:
         must(sum(self.trace_rows) == header["spans"], "trace rows add up to spans")
         self.resources = self.envelopes("RESOURCES", header["resources"])
         self.scopes = self.envelopes("SCOPES", header["scopes"])
-        self.shapes, at, data = [], 0, meta[SECTIONS["SHAPES"]]
-        for _ in range(header["shapes"]):
-            count, at = varint(data, at)
-            shape = []
-            for _ in range(count):
-                column, at = varint(data, at)
-                shape.append(column)
-            self.shapes.append(shape)
-        must(at == len(data) and self.shapes[0] == [], "shapes")
         self.columns, at, data = [], 0, meta[SECTIONS["COLUMNS"]]
         for _ in range(header["columns"]):
             column = COLUMN.read(data, at)
@@ -107,10 +100,35 @@ class Block:
         self.met = set()  # (encoding, something raw) of the chunks that were read
         for number, column in enumerate(self.columns):
             counts = [self.count_of(page, len(STREAMS) + 2 * number) for page in range(header["pages"])]
-            must(sum(counts) == column["values"], f"column {number} has {sum(counts)} values, not {column['values']}")
+            must(sum(counts) <= column["values"], f"column {number} has {sum(counts)} of {column['values']} values")
+            if number in (FIXED["NAME"], FIXED["EVENT_NAME"]):
+                must(sum(counts) == 0, "names lie in patterns")
         must(sum(page["events"] for page in self.pages) == header["events"], "events of all pages")
         must(sum(page["links"] for page in self.pages) == header["links"], "links of all pages")
         self.read_dictionaries(self.records("PIECES", PIECE, header["dictionary_pieces"]))
+        self.read_shapes(meta[SECTIONS["SHAPES"]], header["shapes"])
+        self.patterns = self.planes("PATTERNS", PATTERN, header["patterns"])
+        self.event_patterns = self.planes("EVENT_PATTERNS", EVENT_PATTERN, header["event_patterns"])
+
+    def read_shapes(self, data, count):
+        """Each a list of (column, its constant as a tuple of one, or an empty tuple)."""
+        sizes, at = [], 0
+        for _ in range(count):
+            size, at = varint(data, at)
+            sizes.append(size)
+        rest = self.varints(data[at:], 2 * sum(sizes))
+        items = [(column, (self.dictionaries[column][constant - 1],) if constant else ())
+                 for column, constant in zip(rest[:sum(sizes)], rest[sum(sizes):])]
+        self.shapes, at = [], 0
+        for size in sizes:
+            self.shapes.append(items[at:at + size])
+            at += size
+        must(self.shapes[0] == [], "the first shape is empty")
+
+    def planes(self, name, layout, count):
+        data = self.meta[SECTIONS[name]]
+        must(len(data) == count * layout.size, f"{name}: {len(data)} bytes for {count} records of {layout.size}")
+        return [layout.read(data[i::count]) for i in range(count)]
 
     def records(self, name, layout, count):
         data = self.meta[SECTIONS[name]]
@@ -160,6 +178,8 @@ class Block:
             must(at == len(data), "a piece of bytes")
         for column, entries in zip(self.columns, self.dictionaries):
             must(column["distinct"] == len(entries), "distinct")
+        for name in ("NAME", "TRACE_STATE", "STATUS_MESSAGE", "EVENT_NAME", "LINK_STATE"):
+            must(self.dictionaries[FIXED[name]][0] == b"", "entry 0 is the empty string")
 
     # ---- chunks ----
     def chunk(self, page, stream):
@@ -253,8 +273,9 @@ class Values:
 
     def attributes(self, shape, field):
         out = b""
-        for number in self.block.shapes[shape]:
-            column, value = self.block.columns[number], self.take(number)
+        for number, constant in self.block.shapes[shape]:
+            column, value = self.block.columns[number], constant[0] if constant else self.take(number)
+            self.block.uses[number] += 1
             if column["type"] == TYPES["RAW"]:
                 out += put_bytes(field, value)
                 continue
@@ -268,18 +289,27 @@ class Values:
         must(all(next(left, None) is None for left in self.values.values()), "values are left over")
 
 
+HAS_PARENT, HAS_STATUS, HAS_STATE, HAS_MESSAGE = 1, 2, 4, 8
+
+
+def check_zones(page, patterns):
+    for name in ("resource", "scope", "name", "kind", "status_code"):
+        values = [pattern[name] for pattern in patterns]
+        must((page[f"{name}_min"], page[f"{name}_max"]) == (min(values), max(values)), f"zone of {name}")
+
+
 def page_rows(block, page):
     header = block.header
     rows = min(PAGE_ROWS, header["spans"] - page * PAGE_ROWS)
     entry = block.pages[page]
     column = lambda name, count=rows: block.integers(page, STREAMS[name], count)
-    fields = {name: column(name) for name in (
-        "DURATION", "PARENT", "RESOURCE", "SCOPE", "KIND", "STATUS_CODE", "FLAGS", "BITS", "DROPPED_ATTRIBUTES",
-        "DROPPED_EVENTS", "DROPPED_LINKS", "SHAPE", "EVENTS", "LINKS")}
+    fields = {name: column(name) for name in ("DURATION", "PARENT", "PATTERN", "EVENTS", "LINKS")}
+    fields["PATTERN"] = [block.patterns[number] for number in fields["PATTERN"]]
+    check_zones(entry, fields["PATTERN"])
     events, links = entry["events"], entry["links"]
     must(sum(fields["EVENTS"]) == events and sum(fields["LINKS"]) == links, "events and links of the page")
-    for name in ("EVENT_TIME", "EVENT_DROPPED", "EVENT_SHAPE"):
-        fields[name] = column(name, events)
+    fields["EVENT_TIME"] = column("EVENT_TIME", events)
+    fields["EVENT_PATTERN"] = [block.event_patterns[number] for number in column("EVENT_PATTERN", events)]
     for name in ("LINK_FLAGS", "LINK_DROPPED", "LINK_BITS", "LINK_SHAPE"):
         fields[name] = column(name, links)
     fields["SPAN_ID"] = block.bytes(page, STREAMS["SPAN_ID"], rows * 8)
@@ -287,12 +317,13 @@ def page_rows(block, page):
     fields["LINK_TRACE"] = block.bytes(page, STREAMS["LINK_TRACE"], links * 16)
     fields["LINK_SPAN"] = block.bytes(page, STREAMS["LINK_SPAN"], links * 8)
     counts = defaultdict(int)
-    for shape in fields["SHAPE"] + fields["EVENT_SHAPE"] + fields["LINK_SHAPE"]:
-        for number in block.shapes[shape]:
-            counts[number] += 1
-    for name in ("NAME", "TRACE_STATE", "STATUS_MESSAGE"):
-        counts[FIXED[name]] = rows
-    counts[FIXED["EVENT_NAME"]], counts[FIXED["LINK_STATE"]] = events, links
+    shapes = [pattern["shape"] for pattern in fields["PATTERN"] + fields["EVENT_PATTERN"]] + fields["LINK_SHAPE"]
+    for shape in shapes:
+        for number, constant in block.shapes[shape]:
+            counts[number] += not constant
+    counts[FIXED["TRACE_STATE"]] = sum(pattern["bits"] & HAS_STATE != 0 for pattern in fields["PATTERN"])
+    counts[FIXED["STATUS_MESSAGE"]] = sum(pattern["bits"] & HAS_MESSAGE != 0 for pattern in fields["PATTERN"])
+    counts[FIXED["LINK_STATE"]] = links
     return rows, fields, Values(block, page, counts)
 
 
@@ -342,7 +373,12 @@ def spans(block, span_ids):
         event = link = raw = 0
         for i in range(rows):
             row = page * PAGE_ROWS + i
-            name, state, text = (values.take(FIXED[column]) for column in ("NAME", "TRACE_STATE", "STATUS_MESSAGE"))
+            pattern = fields["PATTERN"][i]
+            name = block.dictionaries[FIXED["NAME"]][pattern["name"]]
+            state = values.take(FIXED["TRACE_STATE"]) if pattern["bits"] & HAS_STATE else b""
+            text = values.take(FIXED["STATUS_MESSAGE"]) if pattern["bits"] & HAS_MESSAGE else b""
+            must((state != b"") == (pattern["bits"] & HAS_STATE != 0), "a trace state without bytes")
+            must((text != b"") == (pattern["bits"] & HAS_MESSAGE != 0), "a status message without bytes")
             code, parent = fields["PARENT"][i], b""
             if code == 1:
                 parent = fields["PARENT_RAW"][raw * 8:raw * 8 + 8]
@@ -350,18 +386,19 @@ def spans(block, span_ids):
             elif code > 1:
                 distance = unzigzag(code - 2)
                 parent = span_ids[(row + distance) & M64]
-            must((fields["BITS"][i] & 1) == (parent != b""), "BITS and PARENT disagree")
+            must((pattern["bits"] & HAS_PARENT) == (parent != b""), "bits and PARENT disagree")
             out = put_bytes(1, trace_of[row]) + put_bytes(2, fields["SPAN_ID"][i * 8:i * 8 + 8])
-            out += put_text(3, state) + put_text(4, parent) + put_text(5, name) + put_enum(6, fields["KIND"][i])
+            out += put_text(3, state) + put_text(4, parent) + put_text(5, name) + put_enum(6, pattern["kind"])
             out += put_time(7, begin[i]) + put_time(8, (begin[i] + fields["DURATION"][i]) & M64)
-            out += values.attributes(fields["SHAPE"][i], 9) + put_int(10, fields["DROPPED_ATTRIBUTES"][i])
+            out += values.attributes(pattern["shape"], 9) + put_int(10, pattern["dropped_attributes_count"])
             for _ in range(fields["EVENTS"][i]):
+                kind = fields["EVENT_PATTERN"][event]
                 message = put_time(1, (begin[i] + unzigzag(fields["EVENT_TIME"][event])) & M64)
-                message += put_text(2, values.take(FIXED["EVENT_NAME"]))
-                message += values.attributes(fields["EVENT_SHAPE"][event], 3) + put_int(4, fields["EVENT_DROPPED"][event])
+                message += put_text(2, block.dictionaries[FIXED["EVENT_NAME"]][kind["name"]])
+                message += values.attributes(kind["shape"], 3) + put_int(4, kind["dropped_attributes_count"])
                 out += put_bytes(11, message)
                 event += 1
-            out += put_int(12, fields["DROPPED_EVENTS"][i])
+            out += put_int(12, pattern["dropped_events_count"])
             for _ in range(fields["LINKS"][i]):
                 bits = fields["LINK_BITS"][link]
                 message = put_bytes(1, fields["LINK_TRACE"][link * 16:link * 16 + 16]) if bits & 1 else b""
@@ -371,11 +408,11 @@ def spans(block, span_ids):
                 message += put_fixed32(6, fields["LINK_FLAGS"][link])
                 out += put_bytes(13, message)
                 link += 1
-            out += put_int(14, fields["DROPPED_LINKS"][i])
-            if fields["BITS"][i] & 2:
-                out += put_bytes(15, put_text(2, text) + put_enum(3, fields["STATUS_CODE"][i]))
-            out += put_fixed32(16, fields["FLAGS"][i])
-            yield out, block.resources[fields["RESOURCE"][i]], block.scopes[fields["SCOPE"][i]]
+            out += put_int(14, pattern["dropped_links_count"])
+            if pattern["bits"] & HAS_STATUS:
+                out += put_bytes(15, put_text(2, text) + put_enum(3, pattern["status_code"]))
+            out += put_fixed32(16, pattern["flags"])
+            yield out, block.resources[pattern["resource"]], block.scopes[pattern["scope"]]
         values.check_end()
 
 
@@ -390,6 +427,7 @@ def check_rows(block, expected, number):
     """Rows named in the expectations are so; returns the hash of all."""
     wanted = {row["row"]: row for row in expected if row["block"] == number}
     state = rows = 0
+    block.uses = [0] * len(block.columns)
     for row, (span, resource, scope) in enumerate(all_spans(block)):
         if row in wanted:
             must(span.hex() == wanted[row]["span"], f"row {row}: {span.hex()}, expected {wanted[row]['span']}")
@@ -398,6 +436,8 @@ def check_rows(block, expected, number):
         state = xxh64(state.to_bytes(8, "little") + xxh64(span).to_bytes(8, "little"))
         rows += 1
     must(rows == block.header["spans"] and not wanted, "rows are missing")
+    for number, uses in enumerate(block.uses):
+        must(number < len(FIXED) or uses == block.columns[number]["values"], f"values of column {number}")
     return state
 
 
@@ -453,12 +493,13 @@ def column_values(block, number):
     if column["mode"] == 1:
         return block.dictionaries[number]
     stream = len(STREAMS) + 2 * number
-    return [value for page in range(block.header["pages"])
-            for value in block.values(page, number, block.count_of(page, stream))]
+    return block.dictionaries[number] + [value for page in range(block.header["pages"])
+                                         for value in block.values(page, number, block.count_of(page, stream))]
 
 
 def tokens(block):
-    found = {token(INTRINSIC, b"name", TYPES["STRING"], name) for name in block.dictionaries[FIXED["NAME"]]}
+    names = {block.dictionaries[FIXED["NAME"]][pattern["name"]] for pattern in block.patterns}
+    found = {token(INTRINSIC, b"name", TYPES["STRING"], name) for name in names}
     for level, envelopes in ((RESOURCE, block.resources), (SCOPE, block.scopes)):
         for _, message, _ in envelopes:
             found |= {token(level, *attribute) for attribute in attributes(bytes.fromhex(message), level)}
@@ -482,6 +523,8 @@ def check_coverage(block):
     must({column["mode"] for column in block.columns} == {0, 1}, "there are not both modes")
     must({column["level"] for column in block.columns[len(FIXED):]} == {SPAN, EVENT, LINK}, "there are not columns of all levels")
     must({section["codec"] for section in block.sections} == {0, 1}, "there are not both codecs")
+    constants = {block.columns[column]["mode"] for shape in block.shapes for column, constant in shape if constant}
+    must(constants == {0, 1}, "there are not constants of raw columns and of dictionaries")
 
 
 def check():

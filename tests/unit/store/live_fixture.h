@@ -55,7 +55,8 @@ static inline bool live_counts_equal(const struct live_counts *a, const struct l
     return a->rows == b->rows && a->pairs == b->pairs && a->columns == b->columns &&
            a->resources == b->resources && a->scopes == b->scopes && a->shapes == b->shapes &&
            a->slots == b->slots && a->events == b->events && a->links == b->links &&
-           a->shape_columns == b->shape_columns && a->arena == b->arena;
+           a->shape_items == b->shape_items && a->patterns == b->patterns &&
+           a->event_patterns == b->event_patterns && a->arena == b->arena;
 }
 
 /* Appends and publishes one body, or undoes it. Says nothing about what was expected. */
@@ -124,6 +125,11 @@ static inline bool live_envelope_is(const struct live_block *live, const struct 
            slice_equal(live_bytes(live, envelope->schema_offset, envelope->schema_len), expected->schema_url);
 }
 
+static inline const struct live_pattern *live_pattern_of(const struct live_block *live, uint32_t row)
+{
+    return &live->patterns[live->rows[row].pattern];
+}
+
 /* The first row that differs from what was expected; UINT32_MAX: none. Rows are in the order of arrival. */
 static inline uint32_t live_case_difference(const struct live_case *c)
 {
@@ -131,13 +137,47 @@ static inline uint32_t live_case_difference(const struct live_case *c)
     for (uint32_t i = 0; i < c->live->counts.rows; i++) {
         const struct rebuilt_span *const span = &c->expected.spans[i];
         if (!live_row_is(c->live, i, span->bytes) ||
-            !live_envelope_is(c->live, &c->live->resources[c->live->rows[i].resource],
+            !live_envelope_is(c->live, &c->live->resources[live_pattern_of(c->live, i)->resource],
                               &c->expected.envelopes[span->resource]) ||
-            !live_envelope_is(c->live, &c->live->scopes[c->live->rows[i].scope],
+            !live_envelope_is(c->live, &c->live->scopes[live_pattern_of(c->live, i)->scope],
                               &c->expected.envelopes[span->scope]))
             return i;
     }
     return UINT32_MAX;
+}
+
+/*
+ * The shape is one of the block, and what stands in its constants and in the slots are pairs of its columns, at the level
+ * of the list.
+ */
+static inline void live_list_check(const struct live_block *live, enum attribute_level level, uint32_t index,
+                                   const uint32_t *values)
+{
+    const struct live_shape *const shape = &live->shapes[index];
+    uint32_t varying = 0;
+
+    assert(index < live->counts.shapes);
+    for (uint32_t k = 0; k < shape->count; k++) {
+        const struct live_shape_item *const item = &live->shape_items[shape->first + k];
+        const uint32_t pair = item->constant != 0 ? item->constant : values[varying++];
+        assert(pair > 0 && pair < live->counts.pairs);
+        assert(live->pairs[pair].column == item->column);
+        assert(live->columns[item->column].level == level);
+    }
+    assert(varying == shape->varying);
+}
+
+static inline void live_row_check(const struct live_block *live, const struct live_row *row)
+{
+    const struct live_parts parts = live_parts(live, row);
+
+    assert(row->pattern < live->counts.patterns);
+    assert(parts.pattern->resource < live->counts.resources && parts.pattern->scope < live->counts.scopes);
+    assert(parts.pattern->name < live->counts.pairs && parts.trace_state < live->counts.pairs &&
+           parts.status_message < live->counts.pairs);
+    assert(row->events_first + row->events_count <= live->counts.events);
+    assert(parts.links_first + row->links_count <= live->counts.links);
+    live_list_check(live, LEVEL_SPAN, parts.pattern->shape, parts.values);
 }
 
 /* Everything in the block refers to something in the block. */
@@ -151,26 +191,15 @@ static inline void live_case_check(const struct live_case *c)
         assert(live->pairs[i].offset <= counts->arena &&
                live->pairs[i].len <= counts->arena - live->pairs[i].offset);
     }
-    for (uint32_t i = 0; i < counts->slots; i++)
-        assert(live->slots[i] > 0 && live->slots[i] < counts->pairs);
-    for (uint32_t i = 0; i < counts->shape_columns; i++)
-        assert(live->shape_columns[i] < counts->columns);
-    for (uint32_t i = 0; i < counts->rows; i++) {
-        const struct live_row *const row = &live->rows[i];
-        const struct live_shape *const shape = &live->shapes[row->shape];
-        assert(row->shape < counts->shapes && shape->count == row->slots_count);
-        for (uint32_t k = 0; k < shape->count; k++) /* the templates' shape is that of the slots */
-            assert(live->pairs[live->slots[row->slots_first + k]].column ==
-                   live->shape_columns[shape->first + k]);
-    }
+    for (uint32_t i = 0; i < counts->rows; i++)
+        live_row_check(live, &live->rows[i]);
     for (uint32_t i = 0; i < counts->events; i++) {
-        const struct live_event *const event = &live->events[i];
-        const struct live_shape *const shape = &live->shapes[event->shape];
-        assert(event->shape < counts->shapes && shape->count == event->slots_count);
-        for (uint32_t k = 0; k < shape->count; k++)
-            assert(live->pairs[live->slots[event->slots_first + k]].column ==
-                   live->shape_columns[shape->first + k]);
+        assert(live->events[i].pattern < counts->event_patterns);
+        live_list_check(live, LEVEL_EVENT, live->event_patterns[live->events[i].pattern].shape,
+                        live->slots + live->events[i].slots_first);
     }
+    for (uint32_t i = 0; i < counts->links; i++)
+        live_list_check(live, LEVEL_LINK, live->links[i].shape, live->slots + live->links[i].slots_first);
     uint32_t pairs_of_columns = 1;
     for (uint32_t i = 0; i < counts->columns; i++)
         pairs_of_columns += live->columns[i].pairs_count;

@@ -57,7 +57,8 @@ static void assert_summary(const struct block_case *c)
         end_max = row->end_ns > end_max ? row->end_ns : end_max;
         duration_min = duration < duration_min ? duration : duration_min;
         duration_max = duration > duration_max ? duration : duration_max;
-        status |= 1u << (row->status_code >= 0 && row->status_code < 31 ? row->status_code : 31);
+        const int32_t code = live->patterns[row->pattern].status_code;
+        status |= 1u << (code >= 0 && code < 31 ? code : 31);
         traces += i == 0 || memcmp(row->trace_id.bytes, block_case_row(c, i - 1)->trace_id.bytes, 16) != 0;
     }
     cr_assert_eq(summary->spans, live->counts.rows);
@@ -120,17 +121,18 @@ static void assert_traces(const struct block_case *c)
 
 static uint64_t field_of(const struct block_case *c, const struct live_row *row, enum block_field field)
 {
+    const struct live_pattern *const pattern = &c->live.live->patterns[row->pattern];
     uint64_t span_id;
 
-    (void)c;
     switch (field) {
     case FIELD_START: return row->start_ns;
     case FIELD_DURATION: return row->end_ns - row->start_ns;
-    case FIELD_RESOURCE: return row->resource;
-    case FIELD_SCOPE: return row->scope;
-    case FIELD_KIND: return (uint32_t)row->kind;
-    case FIELD_STATUS_CODE: return (uint32_t)row->status_code;
-    case FIELD_IS_ROOT: return (row->bits & ROW_PARENT_PRESENT) == 0 || span_id_is_zero(&row->parent_span_id);
+    case FIELD_RESOURCE: return pattern->resource;
+    case FIELD_SCOPE: return pattern->scope;
+    case FIELD_KIND: return (uint32_t)pattern->kind;
+    case FIELD_STATUS_CODE: return (uint32_t)pattern->status_code;
+    case FIELD_IS_ROOT:
+        return (pattern->bits & ROW_PARENT_PRESENT) == 0 || span_id_is_zero(&row->parent_span_id);
     case FIELD_SPAN_ID: memcpy(&span_id, row->span_id.bytes, 8); return span_id;
     default: unreachable("names are compared by their text");
     }
@@ -141,7 +143,8 @@ static void assert_name(const struct block_case *c, const struct live_row *row, 
     struct attribute name;
 
     often_assert(block_dictionary_value(c->reader, COLUMN_NAME, (uint32_t)id, &name) == OK);
-    often_assert(slice_equal(name.bytes, live_pair_bytes(c->live.live, row->name)));
+    often_assert(
+        slice_equal(name.bytes, live_pair_bytes(c->live.live, c->live.live->patterns[row->pattern].name)));
 }
 
 static void assert_fields(const struct block_case *c)
@@ -198,29 +201,34 @@ static void note(struct column_values *values, uint32_t row, uint32_t pair)
     values->list[values->count++] = (struct column_value){row, pair};
 }
 
-static void note_slots(const struct live_block *live, struct column_values *by_column, uint32_t row,
-                       uint32_t first, uint32_t count)
+static void note_list(const struct live_block *live, struct column_values *by_column, uint32_t row,
+                      uint32_t shape, const uint32_t *values)
 {
-    for (uint32_t i = 0; i < count; i++)
-        note(&by_column[live->pairs[live->slots[first + i]].column], row, live->slots[first + i]);
+    for (uint32_t i = 0; i < live->shapes[shape].count; i++) {
+        const struct live_shape_item *const item = &live->shape_items[live->shapes[shape].first + i];
+        note(&by_column[item->column], row, item->constant != 0 ? item->constant : *values++);
+    }
 }
 
 static void note_row(const struct live_block *live, struct column_values *by_column, uint32_t at,
                      const struct live_row *row)
 {
-    note(&by_column[COLUMN_NAME], at, row->name);
-    note(&by_column[COLUMN_TRACE_STATE], at, row->trace_state);
-    note(&by_column[COLUMN_STATUS_MESSAGE], at, row->status_message);
-    note_slots(live, by_column, at, row->slots_first, row->slots_count);
+    const struct live_parts parts = live_parts(live, row);
+
+    note(&by_column[COLUMN_NAME], at, parts.pattern->name);
+    if (parts.trace_state != 0) note(&by_column[COLUMN_TRACE_STATE], at, parts.trace_state);
+    if (parts.status_message != 0) note(&by_column[COLUMN_STATUS_MESSAGE], at, parts.status_message);
+    note_list(live, by_column, at, parts.pattern->shape, parts.values);
     for (uint32_t i = 0; i < row->events_count; i++) {
         const struct live_event *const event = &live->events[row->events_first + i];
-        note(&by_column[COLUMN_EVENT_NAME], at, event->name);
-        note_slots(live, by_column, at, event->slots_first, event->slots_count);
+        const struct live_event_pattern *const pattern = &live->event_patterns[event->pattern];
+        note(&by_column[COLUMN_EVENT_NAME], at, pattern->name);
+        note_list(live, by_column, at, pattern->shape, live->slots + event->slots_first);
     }
     for (uint32_t i = 0; i < row->links_count; i++) {
-        const struct live_link *const link = &live->links[row->links_first + i];
+        const struct live_link *const link = &live->links[parts.links_first + i];
         note(&by_column[COLUMN_LINK_STATE], at, link->trace_state);
-        note_slots(live, by_column, at, link->slots_first, link->slots_count);
+        note_list(live, by_column, at, link->shape, live->slots + link->slots_first);
     }
 }
 
@@ -365,14 +373,15 @@ static void assert_operations(const struct block_case *c)
 
     for (uint32_t i = 0; i < live->counts.rows; i++) {
         const struct live_row *const row = &live->rows[i];
-        const struct live_envelope *const resource = &live->resources[row->resource];
+        const struct live_pattern *const pattern = &live->patterns[row->pattern];
+        const struct live_envelope *const resource = &live->resources[pattern->resource];
         const struct slice service = live_bytes(live, resource->service_offset, resource->service_len);
         uint32_t found = 0;
         for (uint32_t k = 0; k < count; k++) {
             struct block_operation operation;
             often_assert(block_operation(c->reader, k, &operation) == OK);
-            if (slice_equal(operation.service, service) && operation.kind == row->kind &&
-                slice_equal(operation.name, live_pair_bytes(live, row->name))) {
+            if (slice_equal(operation.service, service) && operation.kind == pattern->kind &&
+                slice_equal(operation.name, live_pair_bytes(live, pattern->name))) {
                 found++;
                 seen[k]++;
             }

@@ -422,8 +422,10 @@ Test(block_hostile, a_page_cannot_claim_more_values_than_a_block_holds)
     header->events = page->events = events;
     chunks[STREAM_EVENTS] = (struct block_chunk){
         .encoding = ENCODING_CONST, .count = 3, .base = 1000000, .max = 1000000};
-    chunks[STREAM_EVENT_SHAPE] = (struct block_chunk){
-        .encoding = ENCODING_CONST, .count = events, .base = 1, .max = 1};
+    chunks[STREAM_EVENT_PATTERN] = (struct block_chunk){
+        .encoding = ENCODING_CONST, .count = events, .base = 0, .max = 0};
+    /* the only event pattern gets the shape of the spans: low byte of its field */
+    image.bytes[section_of(&image, SECTION_EVENT_PATTERNS)->offset + 4 * EVENT_PATTERN_SHAPE] = 1;
     block_mend(image.bytes, image.len);
     cr_assert_eq(block_tour_bytes(&image), ERR_CORRUPT);
     free(image.bytes);

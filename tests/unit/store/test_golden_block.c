@@ -53,6 +53,8 @@ static void write_header(struct golden_json *json, const uint8_t *block)
     GOLDEN_NUMBER(json, &header, sections);
     GOLDEN_NUMBER(json, &header, table_crc);
     GOLDEN_NUMBER(json, &header, shapes);
+    GOLDEN_NUMBER(json, &header, patterns);
+    GOLDEN_NUMBER(json, &header, event_patterns);
     GOLDEN_NUMBER(json, &header, resources);
     GOLDEN_NUMBER(json, &header, scopes);
     GOLDEN_NUMBER(json, &header, operations);
