@@ -1,6 +1,6 @@
 /*
- * A dozen entries, searched from the first; the one used longest ago goes. Memory is looked at after each
- * query, when the readers have grown as far as they will.
+ * The table holds what is kept, not what is in use: opening takes an entry out, closing puts it back. So threads
+ * share nothing but the tables, and blocks are read, freed and versions released outside of the mutex.
  */
 #include "block_cache.h"
 
@@ -11,149 +11,201 @@
 void block_cache_init(struct block_cache *cache, struct catalog *catalog, size_t bytes_max)
 {
     *cache = (struct block_cache){.catalog = catalog, .bytes_max = bytes_max};
+    pthread_mutex_init(&cache->mutex, NULL);
 }
 
-/* ---- versions -------------------------------------------------------------------------------------------
- */
+/* ---- versions ------------------------------------------------------------------------------------------- */
 
+/* The entry of this version, else a free one. Under the mutex. */
 static struct held_view *find_view(struct block_cache *cache, const struct catalog_view *view)
 {
-    for (unsigned i = 0; i < BLOCK_CACHE_VIEWS; i++)
-        if (cache->views[i].view == view) return &cache->views[i];
-    return NULL;
+    struct held_view *unused = NULL;
+
+    for (unsigned i = 0; i < BLOCK_CACHE_VIEWS; i++) {
+        struct held_view *const held = &cache->views[i];
+        if (held->view == view) return held;
+        if (held->view == NULL) unused = held;
+    }
+    assert(unused != NULL); /* one for each that may hold one */
+    return unused;
 }
 
-static void drop_view(struct block_cache *cache, const struct catalog_view *view)
+/* The last one to drop a version gives it back to the catalog. */
+static void drop_view(struct block_cache *cache, struct held_view *held)
 {
-    struct held_view *const held = find_view(cache, view);
+    const struct catalog_view *unheld = NULL;
 
-    assert(held != NULL && held->holds > 0);
-    if (--held->holds > 0) return;
-    catalog_release(cache->catalog, held->view);
-    held->view = NULL;
+    pthread_mutex_lock(&cache->mutex);
+    assert(held->view != NULL && held->holds > 0);
+    if (--held->holds == 0) {
+        unheld = held->view;
+        held->view = NULL;
+    }
+    pthread_mutex_unlock(&cache->mutex);
+    if (unheld != NULL) catalog_release(cache->catalog, unheld);
 }
 
-static void evict(struct block_cache *cache, unsigned index)
+struct cache_view block_cache_view(struct block_cache *cache)
+{
+    const struct catalog_view *const view = catalog_acquire(cache->catalog);
+
+    pthread_mutex_lock(&cache->mutex);
+    struct held_view *const held = find_view(cache, view);
+    const bool again = held->view == view;
+    held->view = view;
+    held->holds++;
+    const uint64_t query = ++cache->queries;
+    pthread_mutex_unlock(&cache->mutex);
+    if (again) catalog_release(cache->catalog, view); /* one hold of the catalog's is enough */
+    return (struct cache_view){view, held, query};
+}
+
+void block_cache_settle(struct block_cache *cache, const struct cache_view *view)
+{
+    drop_view(cache, view->held);
+}
+
+/* ---- the table (under the mutex) ------------------------------------------------------------------------ */
+
+static struct open_block *take_out(struct block_cache *cache, unsigned index)
 {
     struct open_block *const open = cache->entries[index];
 
-    assert(!open->busy);
-    block_close(open->reader);
-    drop_view(cache, open->view);
-    free(open);
     cache->entries[index] = NULL;
+    cache->bytes -= open->bytes;
+    return open;
 }
 
-const struct catalog_view *block_cache_view(struct block_cache *cache)
-{
-    const struct catalog_view *const view = catalog_acquire(cache->catalog);
-    struct held_view *held = find_view(cache, view);
-
-    if (held != NULL) {
-        catalog_release(cache->catalog, view); /* one hold of the catalog's is enough */
-    } else {
-        held = find_view(cache, NULL);
-        assert(held != NULL); /* one more than entries */
-        *held = (struct held_view){view, 0};
-    }
-    held->holds++;
-    cache->queries++;
-    return view;
-}
-
-/* ---- blocks ---------------------------------------------------------------------------------------------
- */
-
-static struct open_block *find_block(struct block_cache *cache, const struct catalog_block *entry)
+/* NULL: it is not kept, or in use. */
+static struct open_block *take(struct block_cache *cache, const struct block_summary *summary)
 {
     for (unsigned i = 0; i < BLOCK_CACHE_ENTRIES; i++) {
-        struct open_block *const open = cache->entries[i];
-        if (open != NULL && open->shard == entry->summary.shard && open->seq == entry->summary.seq &&
-            open->header_crc == entry->summary.header_crc)
-            return open;
+        const struct open_block *const open = cache->entries[i];
+        if (open != NULL && open->shard == summary->shard && open->seq == summary->seq &&
+            open->header_crc == summary->header_crc)
+            return take_out(cache, i);
     }
     return NULL;
 }
 
-/* A free place, or that of the entry used longest ago; -1: all are busy. */
-static int place_for_one(struct block_cache *cache)
+static bool goes_before(const struct open_block *a, const struct open_block *b)
+{
+    return a->used != b->used ? a->used < b->used : a->arrival_ns < b->arrival_ns;
+}
+
+/*
+ * The one used longest ago, but before that query; NULL: there is none. Of those that the same query has used, the
+ * one with the oldest spans: the next query comes to it last, so that one new block does not drive out another just
+ * before that is wanted.
+ */
+static struct open_block *take_oldest(struct block_cache *cache, uint64_t before_query)
 {
     int oldest = -1;
 
     for (int i = 0; i < BLOCK_CACHE_ENTRIES; i++) {
         const struct open_block *const open = cache->entries[i];
-        if (open == NULL) return i;
-        if (!open->busy && (oldest < 0 || open->used < cache->entries[oldest]->used)) oldest = i;
+        if (open != NULL && open->used < before_query &&
+            (oldest < 0 || goes_before(open, cache->entries[oldest])))
+            oldest = i;
     }
-    if (oldest >= 0) evict(cache, (unsigned)oldest);
-    return oldest;
+    return oldest < 0 ? NULL : take_out(cache, (unsigned)oldest);
 }
 
-enum err block_cache_open(struct block_cache *cache, const struct catalog_view *view, struct io *io,
+static bool put(struct block_cache *cache, struct open_block *open)
+{
+    if (open->bytes > cache->bytes_max - cache->bytes) return false;
+    for (unsigned i = 0; i < BLOCK_CACHE_ENTRIES; i++) {
+        if (cache->entries[i] != NULL) continue;
+        cache->entries[i] = open;
+        cache->bytes += open->bytes;
+        return true;
+    }
+    return false;
+}
+
+/* ---- blocks --------------------------------------------------------------------------------------------- */
+
+static enum err open_anew(struct block_cache *cache, const struct cache_view *view, struct io *io,
                           uint32_t block, struct open_block **out)
 {
-    const struct catalog_block *const entry = catalog_block(view, block);
-    struct open_block *open = entry->fenced ? NULL : find_block(cache, entry);
+    const struct block_summary *const summary = &catalog_block(view->view, block)->summary;
+    struct open_block *const open = calloc(1, sizeof *open);
 
-    if (open == NULL) {
-        const int place = place_for_one(cache);
-        assert(place >= 0); /* a query has few open at once */
-        open = calloc(1, sizeof *open);
-        if (open == NULL) return ERR_NO_MEMORY;
-        const enum err err = catalog_open_block(view, io, block, &open->source, &open->reader);
-        if (err != OK) {
-            free(open);
-            return err;
-        }
-        open->view = view;
-        open->shard = entry->summary.shard;
-        open->seq = entry->summary.seq;
-        open->header_crc = entry->summary.header_crc;
-        find_view(cache, view)->holds++;
-        cache->entries[place] = open;
+    if (open == NULL) return ERR_NO_MEMORY;
+    const enum err err = catalog_open_block(view->view, io, block, &open->source, &open->reader);
+    if (err != OK) {
+        free(open);
+        return err;
     }
-    assert(!open->busy);
-    open->busy = true;
-    open->used = cache->queries;
+    open->held = view->held;
+    open->shard = summary->shard;
+    open->seq = summary->seq;
+    open->header_crc = summary->header_crc;
+    open->arrival_ns = summary->arrival_max_ns;
+    pthread_mutex_lock(&cache->mutex);
+    open->held->holds++;
+    pthread_mutex_unlock(&cache->mutex);
     *out = open;
     return OK;
 }
 
+static void destroy(struct block_cache *cache, struct open_block *open)
+{
+    block_close(open->reader);
+    drop_view(cache, open->held);
+    free(open);
+}
+
+/* A kept block that was fenced meanwhile is not used; it goes when it is the oldest. */
+enum err block_cache_open(struct block_cache *cache, const struct cache_view *view, struct io *io,
+                          uint32_t block, struct open_block **out)
+{
+    const struct catalog_block *const entry = catalog_block(view->view, block);
+    struct open_block *open = NULL;
+
+    if (!entry->fenced) {
+        pthread_mutex_lock(&cache->mutex);
+        open = take(cache, &entry->summary);
+        pthread_mutex_unlock(&cache->mutex);
+    }
+    if (open == NULL) TRY(open_anew(cache, view, io, block, &open));
+    open->source.io = io;
+    open->used = view->query;
+    open->charged_bytes = 0;
+    *out = open;
+    return OK;
+}
+
+/* True: it is kept. Else there was no room, and *oldest (NULL: none that may go) was taken out to make some. */
+static bool keep_or_make_room(struct block_cache *cache, struct open_block *open, struct open_block **oldest)
+{
+    pthread_mutex_lock(&cache->mutex);
+    const bool kept = put(cache, open);
+    *oldest = kept ? NULL : take_oldest(cache, open->used);
+    pthread_mutex_unlock(&cache->mutex);
+    return kept;
+}
+
 void block_cache_close(struct block_cache *cache, struct open_block *open, bool keep)
 {
-    open->busy = false;
-    for (unsigned i = 0; i < BLOCK_CACHE_ENTRIES && !keep; i++)
-        if (cache->entries[i] == open) {
-            evict(cache, i);
-            return;
-        }
-}
+    struct open_block *oldest;
 
-static size_t held_bytes(const struct block_cache *cache, unsigned *oldest)
-{
-    size_t bytes = 0;
-
-    *oldest = BLOCK_CACHE_ENTRIES;
-    for (unsigned i = 0; i < BLOCK_CACHE_ENTRIES; i++) {
-        if (cache->entries[i] == NULL) continue;
-        bytes += block_memory(cache->entries[i]->reader);
-        if (*oldest == BLOCK_CACHE_ENTRIES || cache->entries[i]->used < cache->entries[*oldest]->used)
-            *oldest = i;
+    open->bytes = block_memory(open->reader);
+    while (keep && open->bytes <= cache->bytes_max) {
+        if (keep_or_make_room(cache, open, &oldest)) return;
+        keep = oldest != NULL;
+        if (keep) destroy(cache, oldest);
     }
-    return bytes;
-}
-
-void block_cache_settle(struct block_cache *cache, const struct catalog_view *view)
-{
-    unsigned oldest;
-
-    while (held_bytes(cache, &oldest) > cache->bytes_max)
-        evict(cache, oldest);
-    drop_view(cache, view);
+    destroy(cache, open);
 }
 
 void block_cache_deinit(struct block_cache *cache)
 {
-    for (unsigned i = 0; i < BLOCK_CACHE_ENTRIES; i++)
-        if (cache->entries[i] != NULL) evict(cache, i);
+    struct open_block *open;
+
+    while ((open = take_oldest(cache, UINT64_MAX)) != NULL)
+        destroy(cache, open);
+    for (unsigned i = 0; i < BLOCK_CACHE_VIEWS; i++)
+        assert(cache->views[i].view == NULL);
+    pthread_mutex_destroy(&cache->mutex);
 }

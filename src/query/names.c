@@ -144,14 +144,14 @@ static bool may_hold(const struct names *names, uint32_t block)
 {
     const struct work *const work = names->work;
     const struct request *const request = work->request;
-    const struct block_summary *const summary = &catalog_block(work->snapshot.view, block)->summary;
+    const struct block_summary *const summary = &catalog_block(work->snapshot.catalog.view, block)->summary;
     uint64_t hash;
 
     if (summary->start_max_ns < request->first_ns || summary->start_min_ns > request->last_ns) return false;
     if (!request->has_service) return true;
     return !block_token(LEVEL_RESOURCE, slice_text("service.name"), VALUE_STRING, request->service, 0,
                         &hash) ||
-           catalog_may_have_token(work->snapshot.view, work->io, block, hash);
+           catalog_may_have_token(work->snapshot.catalog.view, work->io, block, hash);
 }
 
 static enum err add_block(struct names *names, uint32_t block)
@@ -183,7 +183,7 @@ static enum err gather(struct names *names)
 
     for (unsigned i = 0; i < work->snapshot.live_count; i++)
         TRY(add_live(names, &work->snapshot.live[i]));
-    for (uint32_t block = catalog_blocks(work->snapshot.view); block-- > 0;) {
+    for (uint32_t block = catalog_blocks(work->snapshot.catalog.view); block-- > 0;) {
         if (may_hold(names, block))
             TRY(add_block(names, block));
         else

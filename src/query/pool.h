@@ -13,6 +13,8 @@
 #include <pthread.h>
 
 enum { QUERY_THREADS_MAX = 64, QUERY_WAITING_MAX = 4096 };
+static_assert((int)QUERY_THREADS_MAX <= (int)BLOCK_CACHE_USERS_MAX,
+              "the table of versions has room for all workers");
 
 struct job {
     struct job *next; /* in the free list or the queue */
@@ -29,7 +31,6 @@ struct worker {
     struct otlp_json *otlp_json;
     struct otlp_decoder *decoder;
     struct page_fields *page;
-    struct block_cache cache;
     struct snapshot snapshot;
 };
 
@@ -40,6 +41,7 @@ struct job_queue {
 struct query {
     struct query_config config;
     struct route routes[4];
+    struct block_cache cache;
     atomic_bool stopping;
     pthread_mutex_t mutex; /* guards what follows, and the metrics */
     pthread_cond_t arrived;

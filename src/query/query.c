@@ -14,7 +14,9 @@
 
 #include <stdlib.h>
 
-enum { CACHE_BYTES_MAX = 32 << 20 }; /* of blocks that a worker keeps open */
+enum {
+    BLOCK_CACHE_BYTES_MAX = 64 << 20, /* blocks kept open */
+};
 
 static const struct query_config defaults = {
     .threads = 2,
@@ -117,7 +119,6 @@ static void *work_on(void *context)
 static enum err worker_start(struct worker *worker, struct query *query)
 {
     worker->query = query;
-    block_cache_init(&worker->cache, query->config.catalog, CACHE_BYTES_MAX);
     TRY(snapshot_init(&worker->snapshot, &query->config));
     TRY(otlp_json_open(&worker->otlp_json));
     TRY(otlp_decoder_open(&worker->decoder));
@@ -131,7 +132,6 @@ static enum err worker_start(struct worker *worker, struct query *query)
 static void worker_stop(struct worker *worker)
 {
     if (worker->started) pthread_join(worker->thread, NULL);
-    block_cache_deinit(&worker->cache);
     if (worker->io != NULL) io_close(worker->io);
     free(worker->page);
     if (worker->decoder != NULL) otlp_decoder_close(worker->decoder);
@@ -173,6 +173,7 @@ enum err query_open(const struct query_config *config, struct query **out)
     if (query == NULL) return ERR_NO_MEMORY;
     query->config = *config;
     settle_config(&query->config);
+    block_cache_init(&query->cache, query->config.catalog, BLOCK_CACHE_BYTES_MAX);
     pthread_mutex_init(&query->mutex, NULL);
     pthread_cond_init(&query->arrived, NULL);
     routes_init(query);
@@ -205,6 +206,7 @@ void query_close(struct query *query)
         worker_stop(&query->workers[i]);
     while ((job = next_job(query)) != NULL)
         question_refuse(&job->ticket, ERR_CLOSING, NULL);
+    block_cache_deinit(&query->cache);
     pthread_cond_destroy(&query->arrived);
     pthread_mutex_destroy(&query->mutex);
     free(query->jobs);

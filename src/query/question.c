@@ -182,7 +182,7 @@ void question_answer(struct worker *worker, struct job *job)
         .otlp_json = worker->otlp_json,
         .decoder = worker->decoder,
         .page = worker->page,
-        .cache = &worker->cache,
+        .cache = &query->cache,
         .request = &job->request,
         .ticket = &job->ticket,
         .stopping = &query->stopping,

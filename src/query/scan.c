@@ -25,7 +25,7 @@ static int by_start(const void *left, const void *right)
 
 static enum err list_blocks(struct scan *scan)
 {
-    const struct catalog_view *const view = scan->work->snapshot.view;
+    const struct catalog_view *const view = scan->work->snapshot.catalog.view;
     struct arena *const arena = &scan->work->arena;
     const uint32_t segments = catalog_segments(view);
 
@@ -208,9 +208,9 @@ static void ask_segment(struct scan *scan, uint32_t segment)
 
     if (scan->segments_asked[segment]) return;
     scan->segments_asked[segment] = true;
-    const uint32_t count = catalog_segment_blocks(scan->work->snapshot.view, segment, &first);
+    const uint32_t count = catalog_segment_blocks(scan->work->snapshot.catalog.view, segment, &first);
     for (unsigned token = 0; token < scan->predicate.tokens_count; token++) {
-        catalog_filter(scan->work->snapshot.view, scan->work->io, segment, FILTER_TOKEN,
+        catalog_filter(scan->work->snapshot.catalog.view, scan->work->io, segment, FILTER_TOKEN,
                        scan->predicate.tokens[token], may);
         for (uint32_t i = 0; i < count; i++)
             scan->blocks[first + i].excluded |= !may[i];
@@ -242,7 +242,7 @@ enum err scan_candidates(struct scan *scan, const struct cursor *cursor, struct 
     for (uint32_t i = 0; i < scan->blocks_count; i++) {
         const uint32_t number = scan->newest_first[i].block;
         const struct block_summary *const summary =
-            &catalog_block(scan->work->snapshot.view, number)->summary;
+            &catalog_block(scan->work->snapshot.catalog.view, number)->summary;
         if (summary->start_max_ns < out->least_key_ns) break; /* nor can any that follows */
         if (may_matter(&offering, summary->start_min_ns, summary->start_max_ns))
             TRY(scan_block(&offering, number));

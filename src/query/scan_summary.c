@@ -216,7 +216,8 @@ static enum err gather_block(struct gathering *gathering, uint32_t number, const
 {
     struct scan *const scan = gathering->scan;
     struct scan_block *const block = &scan->blocks[number];
-    const struct block_summary *const summary = &catalog_block(scan->work->snapshot.view, number)->summary;
+    const struct block_summary *const summary =
+        &catalog_block(scan->work->snapshot.catalog.view, number)->summary;
     struct open_block *open;
     bool any = false;
 
@@ -239,10 +240,10 @@ static enum err gather_segment(struct gathering *gathering, uint32_t segment, bo
     bool may[SEGMENT_BLOCKS_MAX], any[SEGMENT_BLOCKS_MAX] = {false};
     uint32_t first;
 
-    const uint32_t count = catalog_segment_blocks(work->snapshot.view, segment, &first);
+    const uint32_t count = catalog_segment_blocks(work->snapshot.catalog.view, segment, &first);
     for (size_t i = 0; i < gathering->count; i++) {
         const uint64_t hash = filter_hash_trace(gathering->by_id[i]->trace_id.bytes);
-        catalog_filter(work->snapshot.view, work->io, segment, FILTER_TRACE, hash, may);
+        catalog_filter(work->snapshot.catalog.view, work->io, segment, FILTER_TRACE, hash, may);
         for (uint32_t block = 0; block < count; block++) {
             wanted[block * gathering->count + i] = may[block];
             any[block] |= may[block];
@@ -329,7 +330,7 @@ static enum err count_exactly(struct scan *scan, struct summary *summary)
 enum err scan_summaries(struct scan *scan, struct summary *summaries, size_t count)
 {
     struct work *const work = scan->work;
-    const uint32_t segments = catalog_segments(work->snapshot.view);
+    const uint32_t segments = catalog_segments(work->snapshot.catalog.view);
     struct gathering gathering;
 
     TRY(gathering_init(&gathering, scan, summaries, count));

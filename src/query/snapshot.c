@@ -31,7 +31,7 @@ static void add_live(struct snapshot *snapshot, const struct shard_live_set *set
 {
     for (unsigned i = 0; i < set->count; i++) {
         const struct live_block *const block = set->blocks[i];
-        if (catalog_has(snapshot->view, block->shard, block->seq)) continue;
+        if (catalog_has(snapshot->catalog.view, block->shard, block->seq)) continue;
         const struct live_counts counts = live_published(block);
         if (counts.rows > 0) snapshot->live[snapshot->live_count++] = (struct live_view){block, counts};
     }
@@ -41,7 +41,7 @@ void snapshot_acquire(struct snapshot *snapshot, const struct query_config *conf
 {
     for (size_t i = 0; i < config->shards_count; i++)
         shard_live_acquire(config->shards[i], &snapshot->sets[i]);
-    snapshot->view = block_cache_view(cache);
+    snapshot->catalog = block_cache_view(cache);
     snapshot->live_count = 0;
     for (size_t i = 0; i < config->shards_count; i++)
         add_live(snapshot, &snapshot->sets[i]);
@@ -49,7 +49,7 @@ void snapshot_acquire(struct snapshot *snapshot, const struct query_config *conf
 
 void snapshot_release(struct snapshot *snapshot, const struct query_config *config, struct block_cache *cache)
 {
-    block_cache_settle(cache, snapshot->view);
+    block_cache_settle(cache, &snapshot->catalog);
     for (size_t i = 0; i < config->shards_count; i++)
         shard_live_release(config->shards[i], &snapshot->sets[i]);
 }

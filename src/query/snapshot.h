@@ -20,7 +20,7 @@ struct snapshot {
     struct shard_live_set *sets; /* one per shard */
     struct live_view *live;      /* oldest first within a shard */
     unsigned live_count;
-    const struct catalog_view *view;
+    struct cache_view catalog;
 };
 
 /* Memory for as many shards as there are; once per worker. */

@@ -242,7 +242,7 @@ static bool may_hold(const struct catalog_block *entry, const struct trace_id *i
 static enum err collect_segments(struct collect *collect)
 {
     struct work *const work = collect->work;
-    const struct catalog_view *const view = work->snapshot.view;
+    const struct catalog_view *const view = work->snapshot.catalog.view;
     const uint64_t hash = filter_hash_trace(collect->id->bytes);
     bool may[SEGMENT_BLOCKS_MAX];
 

@@ -27,8 +27,7 @@ enum err work_open_block(struct work *work, uint32_t block, struct open_block **
 {
     struct open_block *open;
 
-    TRY(block_cache_open(work->cache, work->snapshot.view, work->io, block, &open));
-    open->charged_bytes = 0;
+    TRY(block_cache_open(work->cache, &work->snapshot.catalog, work->io, block, &open));
     if (charge(work, open) != OK) return work_close_block(work, open, ERR_TOO_LARGE);
     *out = open;
     return OK;

@@ -35,7 +35,7 @@ struct work {
     struct otlp_json *otlp_json;
     struct otlp_decoder *decoder;
     struct page_fields *page;
-    struct block_cache *cache;
+    struct block_cache *cache; /* shared by all workers */
     const struct request *request;
     const struct exchange_ticket *ticket; /* NULL: nobody who could leave */
     const atomic_bool *stopping;

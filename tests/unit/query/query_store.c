@@ -13,6 +13,22 @@
 
 static const uint64_t store_now_ns = 1700000100000000000u;
 
+static void open_caches(struct store *store)
+{
+    block_cache_init(&store->cache, store->catalog, 4 << 20);
+}
+
+static void close_caches(struct store *store)
+{
+    block_cache_deinit(&store->cache);
+}
+
+void store_forget_blocks(struct store *store)
+{
+    close_caches(store);
+    open_caches(store);
+}
+
 static void open_catalog(struct store *store)
 {
     const struct segment_config config = {.instance = 7, .shards = 1, .blocks_max = 3};
@@ -23,12 +39,12 @@ static void open_catalog(struct store *store)
     cr_assert_eq(io_dir_open(store->io, NULL, "data", true, &store->dir), OK);
     cr_assert_eq(catalog_open(store->io, store->dir, &config, &store->catalog, &report), OK);
     store->config.catalog = store->catalog;
-    block_cache_init(&store->cache, store->catalog, 4 << 20);
+    open_caches(store);
 }
 
 static void close_catalog(struct store *store)
 {
-    block_cache_deinit(&store->cache);
+    close_caches(store);
     catalog_close(store->catalog, store->io);
     io_dir_close(store->io, store->dir);
     io_close(store->io);
@@ -157,9 +173,9 @@ static struct asked ask(struct store *store, struct request *request)
     cr_assert_not_null(answer);
     arena_init(&work.arena, store->config.memory_bytes_max);
     answer_init(answer, store->config.answer_bytes_max);
-    work.snapshot.view = block_cache_view(&store->cache);
+    work.snapshot.catalog = block_cache_view(&store->cache);
     asked.err = run(&work, answer, &asked.truncated);
-    block_cache_settle(&store->cache, work.snapshot.view);
+    block_cache_settle(&store->cache, &work.snapshot.catalog);
     asked.coverage = work.coverage;
     if (asked.err == OK) finish(&asked, answer);
     answer_deinit(answer);

@@ -37,6 +37,8 @@ void store_open(struct store *store);
 void store_close(struct store *store);
 /* Forgets all spans; live blocks keep their memory. */
 void store_reset(struct store *store);
+/* Blocks will be read again. */
+void store_forget_blocks(struct store *store);
 
 void store_begin(struct store *store);
 void store_add(struct store *store, struct slice body);

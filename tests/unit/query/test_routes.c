@@ -29,7 +29,7 @@ static char path[64];
 static struct io *io;
 static struct io_dir *dir;
 
-static void write_request(struct otlp_text *text)
+static void write_request(struct otlp_text *text, const char *operation)
 {
     static const uint8_t id[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
@@ -46,7 +46,7 @@ static void write_request(struct otlp_text *text)
     begin(text, 2);
     bytes(text, 1, id, 16);
     bytes(text, 2, id, 8);
-    string(text, 5, "GET /");
+    string(text, 5, operation);
     number(text, 6, 2);
     fixed64(text, 7, 1000);
     fixed64(text, 8, 2000);
@@ -55,7 +55,8 @@ static void write_request(struct otlp_text *text)
     end(text);
 }
 
-static void fill_catalog(void)
+/* A block with one span of the trace. */
+static void add_block(uint64_t seq, const char *operation)
 {
     struct otlp_decoder *decoder;
     struct block_encoder *encoder;
@@ -64,18 +65,18 @@ static void fill_catalog(void)
     struct live_block *live;
     static struct otlp_text text;
 
-    write_request(&text);
+    text.len = 0;
+    write_request(&text, operation);
     cr_assert_eq(live_open(0, &live), OK);
     cr_assert_eq(otlp_decoder_open(&decoder), OK);
     cr_assert_eq(block_encoder_open(&encoder), OK);
-    live_reset(live, 1, 1000);
+    live_reset(live, seq, seq * 1000);
     live_append_begin(live);
     cr_assert_eq(otlp_decode(decoder, text_slice(&text), live_sink(), live, &result), OK);
-    const struct live_counts counts = live_append_end(live, 2000, 1);
+    const struct live_counts counts = live_append_end(live, seq * 1000 + 1000, seq);
     live_publish(live, &counts);
     cr_assert_eq(block_encode(encoder, live, &encoded), OK);
     cr_assert_eq(segment_append(config.catalog, io, 0, &encoded), OK);
-    cr_assert_eq(segment_seal(config.catalog, io, 0), OK);
     block_encoder_close(encoder);
     otlp_decoder_close(decoder);
     live_close(live);
@@ -91,7 +92,8 @@ static void open_catalog(void)
     cr_assert_eq(io_open_plain(&io), OK);
     cr_assert_eq(io_dir_open(io, NULL, path, false, &dir), OK);
     cr_assert_eq(catalog_open(io, dir, &segments, &config.catalog, &report), OK);
-    fill_catalog();
+    add_block(1, "GET /");
+    cr_assert_eq(segment_seal(config.catalog, io, 0), OK);
 }
 
 static int remove_one(const char *name, const struct stat *status, int kind, struct FTW *walk)
@@ -128,16 +130,21 @@ static void stop(void)
 
 /* ---- a client ------------------------------------------------------------------------------------------- */
 
-static int get(const char *target, const char *fields)
+static int get_into(struct answer_text *out, const char *target, const char *fields)
 {
     char text[8192];
 
     const int fd = client_open(fixture.port[ROLE_QUERY]);
     snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", target, fields);
     client_send(fd, text);
-    const int status = client_receive(fd, &answer, false);
+    const int status = client_receive(fd, out, false);
     close(fd);
     return status;
+}
+
+static int get(const char *target, const char *fields)
+{
+    return get_into(&answer, target, fields);
 }
 
 static bool head_has(const char *words)
@@ -156,7 +163,7 @@ Test(routes, give_a_trace_as_json_or_protobuf)
 {
     static struct otlp_text text;
 
-    write_request(&text);
+    write_request(&text, "GET /");
     if (!start()) return;
     cr_assert_eq(get("/query/v1/traces/" SOME_ID, ""), 200);
     cr_assert(head_has("Content-Type: application/json\r\n"));
@@ -278,5 +285,51 @@ Test(routes, refuse_when_the_server_stops)
     cr_assert_eq(get("/query/v1/services", ""), 503);
     cr_assert(head_has("Retry-After: 1"));
     cr_assert(body_has("shutting down"));
+    stop();
+}
+
+/* ---- many at once --------------------------------------------------------------------------------------- */
+
+enum { CLIENTS = 4, ROUNDS = 25, NEW_BLOCKS = 10 };
+
+static void *ask_over_and_over(void *context)
+{
+    static const struct {
+        const char *target, *words;
+    } questions[] = {
+        {"/query/v1/services", "{\"name\":\"shop\"}"},
+        {"/query/v1/operations?service=shop", "{\"name\":\"GET /\",\"kind\":2}"},
+        {"/query/v1/traces?service=shop&operation=GET+/", SOME_ID},
+        {"/query/v1/traces/" SOME_ID, "\"GET /\""},
+    };
+    struct answer_text *const own = malloc(sizeof *own);
+
+    (void)context;
+    for (unsigned i = 0; i < ROUNDS * 4; i++) {
+        cr_assert_eq(get_into(own, questions[i % 4].target, ""), 200);
+        cr_assert_not_null(strstr(own->body, questions[i % 4].words), "%s", own->body);
+    }
+    free(own);
+    return NULL;
+}
+
+/* Workers share blocks, names and versions, while the catalog grows. */
+Test(routes, answer_many_at_once)
+{
+    pthread_t clients[CLIENTS];
+    char operation[32];
+
+    config.threads = 3;
+    if (!start()) return;
+    for (unsigned i = 0; i < CLIENTS; i++)
+        cr_assert_eq(pthread_create(&clients[i], NULL, ask_over_and_over, NULL), 0);
+    for (unsigned i = 0; i < NEW_BLOCKS; i++) {
+        snprintf(operation, sizeof operation, "operation %u", i);
+        add_block(2 + i, operation);
+    }
+    for (unsigned i = 0; i < CLIENTS; i++)
+        pthread_join(clients[i], NULL);
+    cr_assert_eq(get("/query/v1/operations?service=shop", ""), 200);
+    cr_assert(body_has("\"GET /\"") && body_has("\"operation 0\"") && body_has("\"operation 9\""));
     stop();
 }
