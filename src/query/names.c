@@ -2,88 +2,43 @@
  * Lists of services and operations: from the list of operations that every block carries, and from the rows
  * of live blocks. With bounds of time, live rows are judged one by one, blocks as a whole: a name may be
  * listed that a block holds just outside of them.
+ *
+ * What blocks carry is remembered (names_cache.h), so a block is opened for its names once, by the first list that
+ * wants it. A block that is too rich to be remembered, or too old when there is little room, is opened each time.
  */
 #include "search.h"
 
 #include "base/hash.h"
 #include "coverage.h"
+#include "name_set.h"
 
 #include <stdlib.h>
 
-struct name_entry {
-    struct slice service, name; /* in the arena; name empty in lists of services */
-    int32_t kind;
-};
-
-/* A set of names: a hash table over a list. */
+/* A list in the making. */
 struct names {
     struct work *work;
     bool services_only;
-    struct name_entry *list;
-    size_t count, capacity;
-    uint32_t *places; /* index + 1 */
-    size_t places_count;
+    struct name_set found; /* name and kind are empty in lists of services */
+    struct name_set block; /* all names of the block that is open, to be remembered */
+    struct names_reader *reader;
 };
-
-static uint64_t entry_hash(const struct name_entry *entry)
-{
-    const uint64_t service = hash_fast(entry->service.ptr, entry->service.len, (uint32_t)entry->kind);
-
-    return hash_fast(entry->name.ptr, entry->name.len, service);
-}
-
-static bool entry_equal(const struct name_entry *a, const struct name_entry *b)
-{
-    return a->kind == b->kind && slice_equal(a->service, b->service) && slice_equal(a->name, b->name);
-}
-
-/* Where the entry stands, or would stand. */
-static size_t place_of(const struct names *names, const struct name_entry *entry)
-{
-    size_t at = entry_hash(entry) & (names->places_count - 1);
-
-    while (names->places[at] != 0 && !entry_equal(&names->list[names->places[at] - 1], entry))
-        at = (at + 1) & (names->places_count - 1);
-    return at;
-}
-
-/* At most half full. */
-static bool grow(struct names *names)
-{
-    struct arena *const arena = &names->work->arena;
-
-    if (names->count == names->capacity) {
-        void *const list = arena_grow(arena, names->list, sizeof *names->list, names->count, 64,
-                                      &names->capacity);
-        if (list == NULL) return false;
-        names->list = list;
-    }
-    if (names->places != NULL && 2 * (names->count + 1) <= names->places_count) return true;
-    names->places_count = names->places_count == 0 ? 256 : names->places_count * 2;
-    names->places = arena_alloc(arena, names->places_count * sizeof *names->places);
-    if (names->places == NULL) return false;
-    for (size_t i = 0; i < names->count; i++)
-        names->places[place_of(names, &names->list[i])] = (uint32_t)i + 1;
-    return true;
-}
 
 static enum err add(struct names *names, struct slice service, struct slice name, int32_t kind)
 {
     const struct request *const request = names->work->request;
-    struct name_entry entry = {service, name, kind};
+    struct arena *const arena = &names->work->arena;
+    struct block_operation entry = {service, name, kind};
+    struct block_operation *added;
 
     if (service.len == 0) return OK; /* spans without a service have no place in these lists */
     if (request->has_service && !slice_equal(service, request->service)) return OK;
-    if (names->services_only) entry = (struct name_entry){.service = service};
-    if (names->places != NULL && names->places[place_of(names, &entry)] != 0) return OK;
-    if (!grow(names)) return ERR_TOO_LARGE;
-    const size_t at = place_of(names, &entry);
-    entry.service = arena_copy(&names->work->arena, entry.service);
-    entry.name = arena_copy(&names->work->arena, entry.name);
-    if (entry.service.ptr == NULL || (entry.name.len > 0 && entry.name.ptr == NULL)) return ERR_TOO_LARGE;
-    names->list[names->count] = entry;
-    names->places[at] = (uint32_t)++names->count;
-    return OK;
+    if (names->services_only) entry = (struct block_operation){.service = service};
+    if (!name_set_put(&names->found, &entry, &added)) return ERR_TOO_LARGE;
+    if (added == NULL) return OK;
+    added->service = arena_copy(arena, entry.service);
+    added->name = arena_copy(arena, entry.name);
+    const bool copied = added->service.ptr != NULL && (added->name.len == 0 || added->name.ptr != NULL);
+    return copied ? OK : ERR_TOO_LARGE;
 }
 
 /* ---- gathering ------------------------------------------------------------------------------------------
@@ -129,67 +84,111 @@ static enum err add_live(struct names *names, const struct live_view *view)
     return OK;
 }
 
+/*
+ * A block has an operation once for each resource, hence repeated ones. One that has too many, or of which one cannot
+ * be read, is not remembered.
+ */
 static enum err add_open_block(struct names *names, struct open_block *open)
 {
+    struct name_set *const all = &names->block;
+    bool room = true;
+
+    name_set_clear(all);
     for (uint32_t i = 0; i < block_operations(open->reader); i++) {
-        struct block_operation operation;
-        TRY(block_operation(open->reader, i, &operation));
-        TRY(add(names, operation.service, operation.name, operation.kind));
+        struct block_operation name, *added;
+        TRY(block_operation(open->reader, i, &name));
+        TRY(add(names, name.service, name.name, name.kind));
+        room = room && all->count < NAMES_CACHE_BLOCK_MAX && name_set_put(all, &name, &added);
     }
+    if (room)
+        names_cache_add(names->work->names, block_summary(open->reader), all->list, (uint32_t)all->count);
     return OK;
 }
 
-/* A block may be skipped when it lies outside of the time asked for, or lacks the service. */
-static bool may_hold(const struct names *names, uint32_t block)
+static enum err add_remembered(void *context, const struct block_operation *name)
 {
-    const struct work *const work = names->work;
+    return add(context, name->service, name->name, name->kind);
+}
+
+/* Can it have spans within the time asked for? */
+static bool within_time(const struct request *request, const struct block_summary *summary)
+{
+    return summary->start_max_ns >= request->first_ns && summary->start_min_ns <= request->last_ns;
+}
+
+/* Asks the filters for the service: seldom needed, because what is remembered of a block says more for less. */
+static bool may_have_service(const struct work *work, uint32_t block)
+{
     const struct request *const request = work->request;
-    const struct block_summary *const summary = &catalog_block(work->snapshot.catalog.view, block)->summary;
     uint64_t hash;
 
-    if (summary->start_max_ns < request->first_ns || summary->start_min_ns > request->last_ns) return false;
-    if (!request->has_service) return true;
-    return !block_token(LEVEL_RESOURCE, slice_text("service.name"), VALUE_STRING, request->service, 0,
+    return !request->has_service ||
+           !block_token(LEVEL_RESOURCE, slice_text("service.name"), VALUE_STRING, request->service, 0,
                         &hash) ||
            catalog_may_have_token(work->snapshot.catalog.view, work->io, block, hash);
+}
+
+static enum err read_block(struct names *names, uint32_t block)
+{
+    struct work *const work = names->work;
+    struct open_block *open;
+
+    const enum err err = work_open_block(work, block, &open);
+    return err == OK ? work_close_block(work, open, add_open_block(names, open)) : err;
+}
+
+/*
+ * ERR_NOT_FOUND: nothing in it can matter. A damaged block is told even when its names are remembered, because a search
+ * would not find what they promise.
+ */
+static enum err look_into(struct names *names, uint32_t block, const struct catalog_block *entry)
+{
+    struct work *const work = names->work;
+    enum err err = ERR_NOT_FOUND;
+
+    if (!within_time(work->request, &entry->summary)) return ERR_NOT_FOUND;
+    if (!entry->fenced)
+        err = names_cache_visit(work->names, names->reader, &entry->summary, add_remembered, names);
+    if (err != ERR_NOT_FOUND) return err;
+    return may_have_service(work, block) ? read_block(names, block) : ERR_NOT_FOUND;
 }
 
 static enum err add_block(struct names *names, uint32_t block)
 {
     struct work *const work = names->work;
-    struct open_block *open;
+    struct coverage *const coverage = &work->coverage;
 
     TRY(work_check(work));
-    enum err err = work_open_block(work, block, &open);
-    if (err == OK) err = work_close_block(work, open, add_open_block(names, open));
-    if (err == OK) work->coverage.blocks++;
-    if (err != ERR_CORRUPT) return err;
-    work->coverage.fenced_blocks++;
-    return OK;
+    const enum err err = look_into(names, block, catalog_block(work->snapshot.catalog.view, block));
+    switch (err) {
+    case OK: coverage->blocks++; return OK;
+    case ERR_NOT_FOUND: coverage->blocks_skipped++; return OK;
+    case ERR_CORRUPT: coverage->fenced_blocks++; return OK;
+    default: return err;
+    }
 }
 
-static int by_name(const void *left, const void *right)
+static enum err add_blocks(struct names *names)
 {
-    const struct name_entry *const a = left, *const b = right;
-    int order = slice_compare(a->service, b->service);
-
-    if (order == 0) order = slice_compare(a->name, b->name);
-    return order != 0 ? order : (a->kind > b->kind) - (a->kind < b->kind);
+    for (uint32_t block = catalog_blocks(names->work->snapshot.catalog.view); block-- > 0;)
+        TRY(add_block(names, block));
+    return OK;
 }
 
 static enum err gather(struct names *names)
 {
     struct work *const work = names->work;
+    struct name_set *const found = &names->found;
 
     for (unsigned i = 0; i < work->snapshot.live_count; i++)
         TRY(add_live(names, &work->snapshot.live[i]));
-    for (uint32_t block = catalog_blocks(work->snapshot.catalog.view); block-- > 0;) {
-        if (may_hold(names, block))
-            TRY(add_block(names, block));
-        else
-            work->coverage.blocks_skipped++;
-    }
-    if (names->count > 0) qsort(names->list, names->count, sizeof *names->list, by_name);
+    names->reader = arena_alloc(&work->arena, sizeof *names->reader);
+    if (names->reader == NULL) return ERR_TOO_LARGE;
+    names_cache_begin(work->names, names->reader);
+    const enum err err = add_blocks(names);
+    names_cache_end(work->names);
+    TRY(err);
+    if (found->count > 0) qsort(found->list, found->count, sizeof *found->list, name_compare);
     return OK;
 }
 
@@ -198,20 +197,24 @@ static enum err gather(struct names *names)
 
 static enum err answer_names(struct work *work, struct answer *answer, bool services_only)
 {
-    struct names names = {.work = work, .services_only = services_only};
+    struct names names = {.work = work,
+                          .services_only = services_only,
+                          .found = {.arena = &work->arena},
+                          .block = {.arena = &work->arena}};
+    const struct name_set *const found = &names.found;
 
     TRY(gather(&names));
     struct json *const json = answer_json_begin(answer);
     json_object_begin(json);
     json_key(json, services_only ? "services" : "operations");
     json_array_begin(json);
-    for (size_t i = 0; i < names.count; i++) {
+    for (size_t i = 0; i < found->count; i++) {
         json_object_begin(json);
         json_key(json, "name");
-        json_string(json, services_only ? names.list[i].service : names.list[i].name);
+        json_string(json, services_only ? found->list[i].service : found->list[i].name);
         if (!services_only) {
             json_key(json, "kind");
-            json_int(json, names.list[i].kind);
+            json_int(json, found->list[i].kind);
         }
         json_object_end(json);
     }

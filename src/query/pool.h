@@ -42,6 +42,7 @@ struct query {
     struct query_config config;
     struct route routes[4];
     struct block_cache cache;
+    struct names_cache *names;
     atomic_bool stopping;
     pthread_mutex_t mutex; /* guards what follows, and the metrics */
     pthread_cond_t arrived;

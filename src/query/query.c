@@ -16,6 +16,7 @@
 
 enum {
     BLOCK_CACHE_BYTES_MAX = 64 << 20, /* blocks kept open */
+    NAMES_CACHE_BYTES_MAX = 12 << 20, /* services and operations of blocks */
 };
 
 static const struct query_config defaults = {
@@ -178,6 +179,7 @@ enum err query_open(const struct query_config *config, struct query **out)
     pthread_cond_init(&query->arrived, NULL);
     routes_init(query);
     enum err err = make_jobs(query);
+    if (err == OK) err = names_cache_open(NAMES_CACHE_BYTES_MAX, &query->names);
     for (unsigned i = 0; i < query->config.threads && err == OK; i++)
         err = worker_start(&query->workers[i], query);
     if (err != OK) {
@@ -207,6 +209,7 @@ void query_close(struct query *query)
     while ((job = next_job(query)) != NULL)
         question_refuse(&job->ticket, ERR_CLOSING, NULL);
     block_cache_deinit(&query->cache);
+    if (query->names != NULL) names_cache_close(query->names);
     pthread_cond_destroy(&query->arrived);
     pthread_mutex_destroy(&query->mutex);
     free(query->jobs);

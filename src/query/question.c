@@ -183,6 +183,7 @@ void question_answer(struct worker *worker, struct job *job)
         .decoder = worker->decoder,
         .page = worker->page,
         .cache = &query->cache,
+        .names = query->names,
         .request = &job->request,
         .ticket = &job->ticket,
         .stopping = &query->stopping,

@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "block_cache.h"
+#include "names_cache.h"
 #include "query/query.h"
 #include "request.h"
 #include "snapshot.h"
@@ -35,7 +36,8 @@ struct work {
     struct otlp_json *otlp_json;
     struct otlp_decoder *decoder;
     struct page_fields *page;
-    struct block_cache *cache; /* shared by all workers */
+    struct block_cache *cache; /* shared by all workers, as is names */
+    struct names_cache *names;
     const struct request *request;
     const struct exchange_ticket *ticket; /* NULL: nobody who could leave */
     const atomic_bool *stopping;

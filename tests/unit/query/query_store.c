@@ -16,11 +16,13 @@ static const uint64_t store_now_ns = 1700000100000000000u;
 static void open_caches(struct store *store)
 {
     block_cache_init(&store->cache, store->catalog, 4 << 20);
+    cr_assert_eq(names_cache_open(1 << 20, &store->names), OK);
 }
 
 static void close_caches(struct store *store)
 {
     block_cache_deinit(&store->cache);
+    names_cache_close(store->names);
 }
 
 void store_forget_blocks(struct store *store)
@@ -162,6 +164,7 @@ static struct asked ask(struct store *store, struct request *request)
         .decoder = store->decoder,
         .page = store->page,
         .cache = &store->cache,
+        .names = store->names,
         .request = request,
         .stopping = &store->stopping,
         .deadline_ns = io_now_ns(store->io) + store->config.deadline_ns,

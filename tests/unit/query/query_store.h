@@ -29,6 +29,7 @@ struct store {
     struct otlp_json *otlp_json;
     struct page_fields *page;
     struct block_cache cache;
+    struct names_cache *names;
     struct live_view views[STORE_LIVE_MAX];
     atomic_bool stopping;
 };
@@ -37,7 +38,7 @@ void store_open(struct store *store);
 void store_close(struct store *store);
 /* Forgets all spans; live blocks keep their memory. */
 void store_reset(struct store *store);
-/* Blocks will be read again. */
+/* Blocks will be read again, and their names. */
 void store_forget_blocks(struct store *store);
 
 void store_begin(struct store *store);

@@ -142,3 +142,104 @@ Test(names, follow_bounds_of_time)
     stories_free(&stories);
     store_close(&store);
 }
+
+/* ---- remembered ----------------------------------------------------------------------------------------- */
+
+/* Lists of services, and operations of some, one behind the other; the coverage is that of the first. */
+static void ask_all(char *text, size_t capacity, struct coverage *coverage)
+{
+    static const char *const questions[] = {"",
+                                            "start=2023-01-01T00:00:00Z",
+                                            "end=2023-01-01T00:00:00Z",
+                                            "service=cart",
+                                            "service=front+end",
+                                            "service=nobody",
+                                            "service=cart&start=2023-01-01T00:00:00Z",
+                                            "service=cart&end=2023-01-01T00:00:00Z"};
+    size_t len = 0;
+
+    for (unsigned i = 0; i < sizeof questions / sizeof questions[0]; i++) {
+        const bool services = strncmp(questions[i], "service", 7) != 0;
+        struct asked asked = store_ask(&store, services ? REQUEST_SERVICES : REQUEST_OPERATIONS, NULL,
+                                       questions[i]);
+        cr_assert_eq(asked.err, OK, "%s: %s", questions[i], asked.message);
+        const char *const end = strstr(asked.text, ",\"coverage\"");
+        cr_assert_not_null(end);
+        len += (size_t)snprintf(text + len, capacity - len, "%.*s\n", (int)(end - asked.text), asked.text);
+        if (i == 0) *coverage = asked.coverage;
+        asked_free(&asked);
+    }
+}
+
+Test(names, are_the_same_when_they_are_remembered)
+{
+    static char first[65536], again[65536];
+    struct coverage coverage;
+
+    store_open(&store);
+    for (unsigned seed = 0; seed < 8; seed++) {
+        struct stories stories;
+        stories_make(&stories, seed, 60, 5);
+        place(&stories, 7);
+        ask_all(first, sizeof first, &coverage);
+        cr_assert_eq(coverage.blocks, 3);
+        const uint64_t events = sim_events(store.sim);
+        block_cache_deinit(&store.cache); /* blocks would have to be read */
+        block_cache_init(&store.cache, store.catalog, 4 << 20);
+        ask_all(again, sizeof again, &coverage);
+        cr_assert_str_eq(again, first);
+        cr_assert_eq(coverage.blocks, 3);
+        cr_assert_eq(sim_events(store.sim), events, "nothing was read");
+        stories_free(&stories);
+    }
+    store_close(&store);
+}
+
+Test(names, of_a_damaged_block_are_not_listed_though_remembered)
+{
+    static char text[65536];
+    struct coverage coverage;
+    struct stories stories;
+
+    store_open(&store);
+    stories_make(&stories, 1, 60, 5);
+    place(&stories, 7);
+    ask_all(text, sizeof text, &coverage);
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        catalog_fence(store.catalog, 0, seq);
+    ask_all(text, sizeof text, &coverage);
+    cr_assert_eq(coverage.blocks, 0);
+    cr_assert_eq(coverage.fenced_blocks, 3);
+    cr_assert_eq(strncmp(text, "{\"services\":[]", 14), 0, "%s", text);
+    stories_free(&stories);
+    store_close(&store);
+}
+
+/* Reading fails in each place: what was read until then is not taken for the whole. */
+Test(names, are_not_remembered_of_a_block_that_could_not_be_read)
+{
+    static char sound[65536], text[65536];
+    struct coverage coverage;
+    struct stories stories;
+    unsigned failures = 0;
+
+    store_open(&store);
+    stories_make(&stories, 2, 60, 5);
+    place(&stories, 7);
+    ask_all(sound, sizeof sound, &coverage);
+    for (uint64_t nth = 1;; nth++) {
+        store_forget_blocks(&store);
+        sim_fail(store.sim, SIM_FAULT_READ, nth, ERR_IO, false);
+        struct asked asked = store_ask(&store, REQUEST_SERVICES, NULL, "");
+        const bool failed = asked.err != OK;
+        sim_forgive(store.sim);
+        asked_free(&asked);
+        if (!failed) break;
+        failures++;
+        ask_all(text, sizeof text, &coverage);
+        cr_assert_str_eq(text, sound);
+    }
+    cr_assert_geq(failures, 3, "a read for each block");
+    stories_free(&stories);
+    store_close(&store);
+}

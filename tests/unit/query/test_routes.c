@@ -331,5 +331,7 @@ Test(routes, answer_many_at_once)
         pthread_join(clients[i], NULL);
     cr_assert_eq(get("/query/v1/operations?service=shop", ""), 200);
     cr_assert(body_has("\"GET /\"") && body_has("\"operation 0\"") && body_has("\"operation 9\""));
+    cr_assert_eq(names_cache_load(query->names).blocks, NEW_BLOCKS + 1);
+    cr_assert_eq(names_cache_load(query->names).names, NEW_BLOCKS + 1);
     stop();
 }
