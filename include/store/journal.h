@@ -38,6 +38,7 @@ struct journal_config {
     uint64_t cap_bytes;            /* files beyond this are never made; default 1 GiB */
     uint64_t body_bytes_max;       /* largest body that will be appended */
     unsigned writes_in_flight_max; /* 1..4, default 2 */
+    uint64_t further_bytes;        /* a write beside another goes out when so much waits; 0: whatever waits */
     struct metrics *metrics;       /* borrowed; may be NULL */
 };
 
@@ -99,7 +100,7 @@ enum err journal_start(struct journal *journal);
 
 /*
  * Queues one frame; it goes out with the next journal_flush() (natural batching: while writes_in_flight_max
- * writes are out, frames gather). ERR_FULL: the cap is reached, nothing was queued; ERR_READ_ONLY after a
+ * writes are out, or one and less than further_bytes wait, frames gather). ERR_FULL: the cap is reached, nothing was queued; ERR_READ_ONLY after a
  * failure.
  */
 enum err journal_append(struct journal *journal, struct journal_append *append);

@@ -69,6 +69,7 @@ static enum err open_shard(struct shard_thread *own, struct io *io, struct shard
                 .cap_bytes = options_number(options, OPTION_JOURNAL_CAP),
                 .body_bytes_max = world->body_bytes_max,
                 .writes_in_flight_max = 2,
+                .further_bytes = 256 << 10,
                 .metrics = &own->metrics,
             },
         .live_blocks_max = (unsigned)options_number(options, OPTION_LIVE_BLOCKS),

@@ -293,11 +293,22 @@ void journal_note_idle(struct journal *journal)
 /* ---- groups go out --------------------------------------------------------------------------------------
  */
 
+/*
+ * Beside a write that is out, another one is worth its price (a submission, a flush of the device, two wake-ups) only
+ * when it carries much: what is little joins the group that goes out when that write has landed.
+ */
+static bool may_go_out(const struct journal *journal)
+{
+    if (journal->queue_first == NULL || journal->read_only) return false;
+    if (journal->writes_count == 0) return true;
+    return journal->writes_count < journal->config.writes_in_flight_max &&
+           journal->end_lsn - journal->queue_first->lsn >= journal->config.further_bytes;
+}
+
 void journal_flush(struct journal *journal)
 {
     journal__file_adopt(journal);
-    while (journal->queue_first != NULL && journal->writes_count < journal->config.writes_in_flight_max &&
-           !journal->read_only)
+    while (may_go_out(journal))
         submit(journal);
 }
 

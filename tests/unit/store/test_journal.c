@@ -224,6 +224,41 @@ Test(journal, gathers_appends_into_few_writes)
     place_close(&place);
 }
 
+/* One write out: little waits for it, much does not. */
+Test(journal, a_further_write_carries_much)
+{
+    static struct book book;
+    struct place place;
+    struct journal_report report;
+    struct journal_config config = fixture_config();
+
+    place_open(&place);
+    config.file_bytes = 4 * 1024 * 1024;
+    config.further_bytes = 16 * 1024;
+    cr_assert(journal_open(place.io, place.dir, &config, &book.journal) == OK);
+    cr_assert(journal_replay(book.journal, 0, false, book_visit, &book, &report) == OK);
+    cr_assert(journal_start(book.journal) == OK);
+    cr_assert(book_drain(&book, place.io) == OK);
+    book.last_acked = -1;
+    cr_assert(book_send(&book, false) == OK);
+    journal_flush(book.journal);
+    cr_assert_eq(book.journal->writes_count, 1);
+    do {
+        const uint64_t waits = book.journal->queue_first == NULL
+                                   ? 0
+                                   : book.journal->end_lsn - book.journal->queue_first->lsn;
+        cr_assert_lt(waits, config.further_bytes);
+        cr_assert(book_send(&book, false) == OK);
+        journal_flush(book.journal);
+    } while (book.journal->writes_count == 1);
+    cr_assert_eq(book.journal->writes_count, 2);
+    cr_assert_null(book.journal->queue_first);
+    cr_assert(book_drain(&book, place.io) == OK);
+    cr_expect(book.acked == book.sent && !book.out_of_order);
+    book_close(&book);
+    place_close(&place);
+}
+
 Test(journal, refuses_bodies_that_no_file_can_hold)
 {
     struct place place;
