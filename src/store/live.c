@@ -205,12 +205,13 @@ static inline bool pattern_equal(const struct live_pattern *a, const struct live
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* The template's last pattern, or a look-up. */
+/* The template's last pattern, or a look-up. What it remembers may be of an earlier block, or undone. */
 static uint32_t pattern_of(struct live_block *live, const struct live_pattern *pattern,
                            struct list_template *template)
 {
     if (template == NULL) return intern_pattern(live, pattern);
-    if (template->pattern == NO_ID || !pattern_equal(&live->patterns[template->pattern], pattern))
+    if (template->pattern >= live->counts.patterns ||
+        !pattern_equal(&live->patterns[template->pattern], pattern))
         template->pattern = intern_pattern(live, pattern);
     return template->pattern;
 }

@@ -35,7 +35,7 @@ struct list_template {
     uint32_t count; /* 0: unused */
     enum attribute_level level;
     uint32_t shape;
-    uint32_t pattern; /* of the last span; NO_ID: none */
+    uint32_t pattern; /* of the last span, if there is such a one */
     uint32_t alike;   /* lists since it was laid out, up to TEMPLATE_LEARNT */
     uint64_t changed; /* bit i: item i has differed since */
     uint64_t constants;

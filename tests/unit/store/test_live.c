@@ -467,6 +467,34 @@ Test(live, a_malformed_attribute_in_the_middle_leaves_the_earlier_rows_intact)
     live_case_close(&c);
 }
 
+/* Their attributes are too long for a template, which keeps what it knew of their pattern. */
+static void put_long_span(struct live_case *c, unsigned number, unsigned kind, bool with_attribute)
+{
+    struct message span = span_of(number);
+    struct message pair = pair_of_sizes(3, CUT_STRING, TEMPLATE_BYTES + 1);
+
+    message_text(&span, 5, "name");
+    message_varint(&span, 6, kind);
+    if (with_attribute)
+        message_put(&span, 9, &pair);
+    else
+        message_free(&pair);
+    put_span(c, &span);
+}
+
+Test(live, a_pattern_of_an_earlier_block_is_not_taken_for_one_of_this)
+{
+    struct live_case c = live_case_open();
+
+    put_long_span(&c, 1, 1, false);
+    put_long_span(&c, 2, 2, true); /* pattern 1 */
+    live_case_reset(&c);
+    put_long_span(&c, 3, 2, true); /* pattern 0, where 1 still lies behind it */
+    cr_assert_eq(c.live->counts.patterns, 1);
+    assert_agrees(&c);
+    live_case_close(&c);
+}
+
 Test(live, after_an_undo_the_block_is_as_if_the_request_had_never_been)
 {
     struct live_case with = live_case_open(), without = live_case_open();
