@@ -77,6 +77,12 @@ enum err block_check(struct block_reader *reader);
 /* Memory the reader holds now (for the query's budget). */
 size_t block_memory(const struct block_reader *reader);
 
+/*
+ * Gives back what was read of a page, except for dictionaries; slices of the page's spans and values end here. For
+ * whoever goes through a block once, from front to back.
+ */
+void block_forget_page(struct block_reader *reader, uint32_t page);
+
 /* Rows of one trace: [*first, *first + *count) ; ERR_NOT_FOUND. */
 enum err block_find_trace(struct block_reader *reader, const struct trace_id *id, uint32_t *first,
                           uint32_t *count);

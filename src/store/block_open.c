@@ -80,16 +80,13 @@ enum err block_peek(const uint8_t bytes[4096], struct block_summary *out)
 /* ---- memory and sections ---------------------------------------------------------------------------------
  */
 
-/* Blocks are chained through a hidden head so that closing frees them all. */
+/* Pieces are chained so that closing frees them all. */
 struct owned {
-    struct owned *next;
+    struct owned *next, *before;
+    size_t bytes;
     uint64_t pad;
 };
-
-static struct owned **owned_list(struct block_reader *reader)
-{
-    return (struct owned **)(void *)(reader + 1);
-}
+static_assert(sizeof(struct owned) % 16 == 0, "what follows is aligned");
 
 void *reader_alloc(struct block_reader *reader, size_t count, size_t size)
 {
@@ -97,10 +94,25 @@ void *reader_alloc(struct block_reader *reader, size_t count, size_t size)
     if (size != 0 && count > SIZE_MAX / 2 / size) return NULL;
     struct owned *const memory = malloc(sizeof *memory + count * size);
     if (memory == NULL) return NULL;
-    memory->next = *owned_list(reader);
-    *owned_list(reader) = memory;
-    reader->memory += sizeof *memory + count * size;
+    *memory = (struct owned){.next = reader->owned, .bytes = sizeof *memory + count * size};
+    if (reader->owned != NULL) reader->owned->before = memory;
+    reader->owned = memory;
+    reader->memory += memory->bytes;
     return memory + 1;
+}
+
+static void reader_free(struct block_reader *reader, void *ptr)
+{
+    struct owned *const memory = (struct owned *)ptr - 1;
+
+    if (memory->next != NULL) memory->next->before = memory->before;
+    if (memory->before != NULL) {
+        memory->before->next = memory->next;
+    } else {
+        reader->owned = memory->next;
+    }
+    reader->memory -= memory->bytes;
+    free(memory);
 }
 
 static void *alloc_zero(struct block_reader *reader, size_t count, size_t size)
@@ -184,6 +196,29 @@ enum err reader_section(struct block_reader *reader, uint32_t number, struct sli
     if (reader->plain[number] == NULL) TRY(section_load(reader, number));
     *out = slice_of(reader->plain[number], reader->sections[number].plain);
     return OK;
+}
+
+static void forget_section(struct block_reader *reader, uint32_t number)
+{
+    if (number >= reader->header.sections || reader->plain[number] == NULL) return;
+    const struct block_section *const section = &reader->sections[number];
+    const bool lies_in_meta = section->codec == CODEC_PLAIN && section->offset >= reader->header.meta_offset;
+
+    if (!lies_in_meta) reader_free(reader, reader->plain[number]);
+    reader->plain[number] = NULL;
+}
+
+/* No section belongs to two pages. */
+void block_forget_page(struct block_reader *reader, uint32_t page)
+{
+    const struct block_chunk *const chunks = reader->chunks + (size_t)page * reader->streams;
+
+    assert(page < reader->header.pages);
+    for (uint32_t i = 0; i < reader->streams; i++) {
+        forget_section(reader, chunks[i].section);
+        forget_section(reader, chunks[i].raw_section);
+    }
+    if (reader->page_rows != NULL) page_rows_forget(reader->page_rows, page);
 }
 
 /* The one section of a type; meta sections occur once. */
@@ -516,7 +551,7 @@ static enum err open_tables(struct block_reader *reader)
 
 enum err block_open(const struct block_source *source, struct block_reader **out)
 {
-    struct block_reader *const reader = calloc(1, sizeof *reader + sizeof(struct owned *));
+    struct block_reader *const reader = calloc(1, sizeof *reader);
     uint8_t *const header = malloc(BLOCK_HEADER_BYTES);
     enum err err = reader == NULL || header == NULL ? ERR_NO_MEMORY : OK;
 
@@ -544,7 +579,7 @@ void block_close(struct block_reader *reader)
 {
     page_rows_free(reader->page_rows);
     ZSTD_freeDCtx(reader->zstd);
-    for (struct owned *memory = *owned_list(reader); memory != NULL;) {
+    for (struct owned *memory = reader->owned; memory != NULL;) {
         struct owned *const next = memory->next;
         free(memory);
         memory = next;

@@ -32,6 +32,7 @@ struct reader_item {
 };
 
 struct page_rows; /* block_rows.c */
+struct owned;     /* block_open.c */
 
 struct block_reader {
     struct block_source source;
@@ -59,6 +60,7 @@ struct block_reader {
     const uint8_t *trace_ids;
     struct page_rows *page_rows; /* the page decoded last */
     ZSTD_DCtx *zstd;
+    struct owned *owned;
     size_t memory;
 };
 
@@ -87,5 +89,7 @@ static inline uint32_t column_stream(uint32_t column)
 
 /* Frees what block_rows.c keeps. */
 void page_rows_free(struct page_rows *rows);
+/* The bytes under a page are about to go. */
+void page_rows_forget(struct page_rows *rows, uint32_t page);
 
 #endif

@@ -47,7 +47,12 @@ struct page_rows {
     struct page_column *columns;
     uint32_t columns_count;
     uint32_t *uses; /* by shape */
+    /* where the columns' cursors stand, so that whoever goes on there need not count again */
+    uint32_t cursor_row; /* NOWHERE: at no row */
+    uint32_t cursor_events, cursor_links;
+    struct wire_writer out; /* the span written last */
 };
+enum { NOWHERE = UINT32_MAX };
 
 static void columns_clear(struct page_rows *rows)
 {
@@ -71,7 +76,14 @@ void page_rows_free(struct page_rows *rows)
     free(rows->link_flags);
     free(rows->link_dropped);
     free(rows->link_bits);
+    free(rows->out.base);
     free(rows);
+}
+
+void page_rows_forget(struct page_rows *rows, uint32_t page)
+{
+    if (rows->page == page) rows->page = UINT32_MAX;
+    if (rows->structure == page) rows->structure = UINT32_MAX;
 }
 
 static struct page_rows *page_rows_new(const struct block_reader *reader)
@@ -80,6 +92,7 @@ static struct page_rows *page_rows_new(const struct block_reader *reader)
 
     if (rows == NULL) return NULL;
     rows->structure = rows->page = UINT32_MAX;
+    rows->cursor_row = NOWHERE;
     rows->columns_count = reader->header.columns;
     rows->columns = calloc(rows->columns_count, sizeof *rows->columns);
     rows->uses = calloc(reader->header.shapes, sizeof *rows->uses);
@@ -180,6 +193,7 @@ static void spend_uses(struct block_reader *reader, struct page_rows *rows)
 static void seek_row(struct block_reader *reader, struct page_rows *rows, uint32_t row, uint32_t events,
                      uint32_t links)
 {
+    rows->cursor_row = NOWHERE;
     for (uint32_t i = 0; i < rows->columns_count; i++)
         rows->columns[i].cursor = 0;
     for (uint32_t i = 0; i < row; i++) {
@@ -677,16 +691,23 @@ static enum err emit_rows(struct span_writer *writer, uint32_t first, uint32_t c
                           void *context)
 {
     struct page_rows *const rows = writer->rows;
-    uint32_t events = (uint32_t)sum(rows->events_count, first),
-             links = (uint32_t)sum(rows->links_count, first);
+    uint32_t events = rows->cursor_events, links = rows->cursor_links;
 
-    seek_row(writer->reader, rows, first, events, links);
+    if (rows->cursor_row != first) {
+        events = (uint32_t)sum(rows->events_count, first);
+        links = (uint32_t)sum(rows->links_count, first);
+        seek_row(writer->reader, rows, first, events, links);
+    }
+    rows->cursor_row = NOWHERE; /* until all has gone well */
     for (uint32_t row = first; row < first + count; row++) {
         events += rows->events_count[row];
         links += rows->links_count[row];
         TRY(emit_row(writer, row, events, links, emit, context));
         pass_row(writer->reader, rows, row, events, links);
     }
+    rows->cursor_row = first + count;
+    rows->cursor_events = events;
+    rows->cursor_links = links;
     return OK;
 }
 
@@ -701,11 +722,14 @@ enum err block_spans(struct block_reader *reader, uint32_t first, uint32_t count
         const uint32_t page = first / PAGE, row = first % PAGE;
         const uint32_t here = count < PAGE - row ? count : PAGE - row;
         err = load_page(reader, page, &writer.rows);
-        if (err == OK) err = emit_rows(&writer, row, here, emit, context);
+        if (err == OK) {
+            writer.out = writer.rows->out;
+            err = emit_rows(&writer, row, here, emit, context);
+            writer.rows->out = writer.out;
+        }
         first += here;
         count -= here;
     }
-    free(writer.out.base);
     return err;
 }
 
