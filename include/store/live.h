@@ -211,6 +211,7 @@ void live_append_undo(struct live_block *live);
 uint32_t live_take_cut(struct live_block *live);
 
 bool live_full(const struct live_block *live);
+bool live_crowded(const struct live_block *live); /* whatever its number of rows */
 void live_publish(struct live_block *live, const struct live_counts *counts);
 struct live_counts live_published(const struct live_block *live);
 

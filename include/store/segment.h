@@ -3,7 +3,7 @@
  *
  * A shard's sealer thread appends encoded blocks in LSN order to the shard's open segment; each append is
  * durable and published when segment_append() returns. A segment is closed (footer with interleaved filters,
- * trailer) at 128 blocks, 256 MiB or ten minutes of arrival time, and then immutable. There is no manifest:
+ * trailer) at 32 blocks, 256 MiB or ten minutes of arrival time, and then immutable. There is no manifest:
  * the directory is the truth.
  *
  *   catalog_open()    recovers every segment of the directory: closed ones by trailer and footer, an open one
@@ -26,11 +26,12 @@ struct catalog;
 enum {
     SEGMENT_BLOCKS_MAX = 256, /* in one file, whatever the configuration says */
     CATALOG_SHARDS_MAX = 1024,
+    CATALOG_MERGED = CATALOG_SHARDS_MAX, /* "shard" of what compaction has made of many shards' blocks */
 };
 
 struct segment_config {
     uint64_t instance;         /* of this data directory, from the superblock */
-    uint32_t blocks_max;       /* 0: 128 */
+    uint32_t blocks_max;       /* 0: 32; so many are open at a time when the segment is merged */
     uint64_t bytes_max;        /* 0: 256 MiB */
     uint64_t window_ns;        /* 0: 10 min */
     uint64_t filter_bytes_max; /* trace filters of closed segments kept in memory; 0: 64 MiB; beyond: read */
@@ -80,6 +81,12 @@ bool catalog_build_filters(struct catalog *catalog, struct io *io);
 /* Blocks that wait for their filters. Any thread. */
 uint64_t catalog_unfiltered(const struct catalog *catalog);
 
+/*
+ * Bytes of files that are gone from the directory, but not from the disk: versions that queries hold still refer to them.
+ * Any thread.
+ */
+uint64_t catalog_retired_bytes(const struct catalog *catalog);
+
 /* ---- reading ----------------------------------------------------------------------------------------- */
 
 /* One immutable version of the list of segments; any thread. Oldest first. */
@@ -96,7 +103,10 @@ struct catalog_block {
 };
 uint32_t catalog_blocks(const struct catalog_view *view);
 const struct catalog_block *catalog_block(const struct catalog_view *view, uint32_t block);
-/* Is the block (shard, seq) in this version? A query drops a live block that is. */
+/*
+ * Are the spans of the shard's block with this number in this version, or have they been: in that block, merged, or
+ * expired? A query drops a live block of which that is true.
+ */
 bool catalog_has(const struct catalog_view *view, uint16_t shard, uint64_t seq);
 
 /* The blocks of one segment lie side by side: block numbers first to first + count - 1. */

@@ -52,7 +52,7 @@ static enum err begin(struct catalog *catalog, struct io *io, uint16_t number,
         .shard = number, .block_seq = first->seq, .lsn_first = first->lsn_first};
     struct segment_file *file;
 
-    TRY(segment_file_create(catalog, io, &identity, &file));
+    TRY(segment_file_create(catalog, io, "seg", &identity, &file));
     *open = (struct segment_open){.open = true,
                                   .file = file,
                                   .identity = identity,
@@ -73,20 +73,6 @@ static bool is_complete(const struct catalog *catalog, const struct segment_open
 }
 
 /* ---- one block --------------------------------------------------------------------------------------- */
-
-static struct block_filters *filters_of(const struct block_encoded *block)
-{
-    struct block_filters *const filters = block_filters_make(block->trace_hashes_count,
-                                                             block->token_hashes_count);
-
-    if (filters == NULL) return NULL;
-    struct filter *const kind = filters->kind;
-    if (kind[FILTER_TRACE].cells > 0)
-        filter_build(&kind[FILTER_TRACE], block->trace_hashes, block->trace_hashes_count);
-    if (kind[FILTER_TOKEN].cells > 0)
-        filter_build(&kind[FILTER_TOKEN], block->token_hashes, block->token_hashes_count);
-    return filters;
-}
 
 static enum err write_block(struct catalog *catalog, struct io *io, const struct segment_open *open,
                             const struct block_encoded *block)
@@ -110,11 +96,9 @@ static enum err publish(struct catalog *catalog, const struct segment_open *open
     next->blocks[index] = (struct catalog_block){.summary = *summary, .offset = open->offset, .index = index};
     next->filters[index] = filters;
     filters->refs++;
+    if (summary->shard >= catalog->shards_count) catalog->shards_count = summary->shard + 1U;
     TRY(catalog_publish(catalog, next));
-
-    struct catalog_shard *const shard = &catalog->shards[open->identity.shard];
-    if (summary->seq >= shard->next_seq) shard->next_seq = summary->seq + 1;
-    if (summary->lsn_end > shard->sealed_lsn) shard->sealed_lsn = summary->lsn_end;
+    catalog_note_position(catalog, summary->shard, summary->seq + 1, summary->lsn_end);
     return OK;
 }
 
@@ -160,7 +144,7 @@ enum err segment_append(struct catalog *catalog, struct io *io, uint16_t shard,
         const enum err sealed = segment_seal(catalog, io, shard);
         if (sealed == ERR_NO_SPACE) return sealed; /* a block would not find room either */
     }
-    struct block_filters *const filters = filters_of(block);
+    struct block_filters *const filters = block_filters_of(block);
     if (filters == NULL) return ERR_NO_MEMORY;
     enum err err = open->open ? OK : begin(catalog, io, shard, &block->summary);
     if (err == OK) err = append(catalog, io, open, block, filters);

@@ -33,6 +33,26 @@ struct segment *segment_make(const struct segment_identity *identity, struct seg
     return segment;
 }
 
+uint64_t segment_bytes(const struct segment *segment)
+{
+    uint64_t bytes = SEGMENT_ALIGN + sizeof(struct segment_directory) + sizeof(struct segment_trailer) +
+                     segment_lineage_bytes(segment->lineage);
+
+    for (uint32_t i = 0; i < segment->blocks_count; i++)
+        bytes += segment->blocks[i].summary.bytes + sizeof(struct segment_entry);
+    for (unsigned kind = 0; segment->rows != NULL && kind < SEGMENT_KINDS; kind++)
+        bytes += segment->rows->cells[kind] * (uint64_t)segment_row_bytes(segment->rows->blocks);
+    return bytes;
+}
+
+/* What does not change as long as a file is the same. */
+void segment_inherit(struct segment *segment, const struct segment *from)
+{
+    segment->level = from->level;
+    segment->lineage = from->lineage;
+    if (segment->lineage != NULL) segment->lineage->refs++;
+}
+
 struct segment *segment_copy(const struct segment *from, uint32_t extra)
 {
     struct segment *const copy = segment_make(&from->identity, from->file, from->blocks_count + extra,
@@ -40,6 +60,7 @@ struct segment *segment_copy(const struct segment *from, uint32_t extra)
     if (copy == NULL) return NULL;
     copy->blocks_count = from->blocks_count;
     copy->unfiltered = from->unfiltered;
+    segment_inherit(copy, from);
     for (uint32_t i = 0; i < from->blocks_count; i++) {
         copy->blocks[i] = from->blocks[i];
         if (from->filters == NULL) continue;
@@ -60,6 +81,7 @@ void segment_drop(struct catalog *catalog, struct segment *segment)
         for (uint32_t i = 0; i < segment->blocks_count; i++)
             block_filters_drop(segment->filters[i]);
     segment_rows_drop(catalog, segment->rows);
+    segment_lineage_drop(segment->lineage);
     segment_file_drop(catalog, segment->file);
     free(segment->filters);
     free(segment->blocks);
@@ -96,6 +118,11 @@ void catalog_close_files(struct catalog *catalog, struct io *io)
     while (file != NULL) {
         struct segment_file *const next = file->next;
         io_file_close(io, file->file);
+        if (file->retired_bytes > 0) {
+            pthread_mutex_lock(&catalog->mutex);
+            catalog->retired_bytes -= file->retired_bytes;
+            pthread_mutex_unlock(&catalog->mutex);
+        }
         free(file);
         file = next;
     }
@@ -129,6 +156,20 @@ struct block_filters *block_filters_make(uint64_t traces, uint64_t tokens)
     return filters;
 }
 
+struct block_filters *block_filters_of(const struct block_encoded *block)
+{
+    struct block_filters *const filters = block_filters_make(block->trace_hashes_count,
+                                                             block->token_hashes_count);
+
+    if (filters == NULL) return NULL;
+    struct filter *const kind = filters->kind;
+    if (kind[FILTER_TRACE].cells > 0)
+        filter_build(&kind[FILTER_TRACE], block->trace_hashes, block->trace_hashes_count);
+    if (kind[FILTER_TOKEN].cells > 0)
+        filter_build(&kind[FILTER_TOKEN], block->token_hashes, block->token_hashes_count);
+    return filters;
+}
+
 void block_filters_drop(struct block_filters *filters)
 {
     if (filters == NULL || --filters->refs > 0) return;
@@ -136,6 +177,14 @@ void block_filters_drop(struct block_filters *filters)
 }
 
 /* ---- versions ---------------------------------------------------------------------------------------- */
+
+static void view_free(struct catalog_view *view)
+{
+    free((void *)view->segments);
+    free(view->first);
+    free(view->next_seq);
+    free(view);
+}
 
 struct catalog_view *catalog_view_make(struct catalog *catalog, struct segment *const *segments,
                                        uint32_t count)
@@ -145,13 +194,15 @@ struct catalog_view *catalog_view_make(struct catalog *catalog, struct segment *
     if (view == NULL) return NULL;
     view->segments = calloc((size_t)count + 1, sizeof(struct segment *));
     view->first = calloc((size_t)count + 1, sizeof *view->first);
-    if (view->segments == NULL || view->first == NULL) {
-        free(view->segments);
-        free(view->first);
-        free(view);
+    view->next_seq = calloc((size_t)catalog->shards_count + 1, sizeof *view->next_seq);
+    if (view->segments == NULL || view->first == NULL || view->next_seq == NULL) {
+        view_free(view);
         return NULL;
     }
     view->refs = 1;
+    view->shards_count = catalog->shards_count;
+    for (uint32_t i = 0; i < view->shards_count; i++)
+        view->next_seq[i] = catalog->shards[i].next_seq;
     view->catalog = catalog;
     view->segments_count = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -170,9 +221,7 @@ void catalog_view_drop(struct catalog *catalog, struct catalog_view *view)
 
     for (uint32_t i = 0; i < view->segments_count; i++)
         segment_drop(catalog, view->segments[i]);
-    free(view->segments);
-    free(view->first);
-    free(view);
+    view_free(view);
 }
 
 static uint32_t find_place(const struct catalog_view *view, const struct segment_identity *identity)
@@ -214,6 +263,65 @@ enum err catalog_publish(struct catalog *catalog, struct segment *replacement)
     if (view == NULL) return ERR_NO_MEMORY;
 
     catalog->current = view;
+    catalog_view_drop(catalog, old);
+    return OK;
+}
+
+void catalog_note_position(struct catalog *catalog, uint16_t shard, uint64_t next_seq, uint64_t sealed_lsn)
+{
+    struct catalog_shard *const at = &catalog->shards[shard];
+    struct catalog_view *const view = catalog->current;
+
+    if (next_seq > at->next_seq) at->next_seq = next_seq;
+    if (sealed_lsn > at->sealed_lsn) at->sealed_lsn = sealed_lsn;
+    if (shard == CATALOG_MERGED) return;
+    if (shard >= catalog->shards_count) catalog->shards_count = shard + 1U;
+    if (view == NULL) return; /* at start-up: the first version will have it */
+    assert(shard < view->shards_count);
+    view->next_seq[shard] = at->next_seq;
+}
+
+/* ---- several segments in one step -------------------------------------------------------------------- */
+
+static bool is_input(const struct segment *segment, struct segment *const *inputs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (inputs[i]->identity.shard == segment->identity.shard &&
+            inputs[i]->identity.seq == segment->identity.seq)
+            return true;
+    return false;
+}
+
+/* What is counted of the segments that are used, and of those no more. */
+static void forget_counts(struct catalog *catalog, const struct segment *segment)
+{
+    for (uint32_t i = 0; i < segment->blocks_count; i++)
+        catalog->fenced -= segment->blocks[i].fenced;
+    if (segment->unfiltered) catalog->unfiltered -= segment->blocks_count;
+}
+
+enum err catalog_replace(struct catalog *catalog, struct segment *const *inputs, uint32_t count,
+                         struct segment *output)
+{
+    struct catalog_view *const old = catalog->current;
+    struct segment **const list = calloc((size_t)old->segments_count + 1, sizeof(struct segment *));
+    struct catalog_view *view = NULL;
+    uint32_t kept = 0, found = 0;
+
+    for (uint32_t i = 0; list != NULL && i < old->segments_count; i++) {
+        const bool input = is_input(old->segments[i], inputs, count);
+        if (!input) list[kept++] = old->segments[i];
+        if (input && found++ == 0 && output != NULL) list[kept++] = output;
+    }
+    if (list != NULL && found == count) view = catalog_view_make(catalog, list, kept);
+    if (view != NULL) {
+        for (uint32_t i = 0; i < old->segments_count; i++)
+            if (is_input(old->segments[i], inputs, count)) forget_counts(catalog, old->segments[i]);
+        catalog->current = view;
+    }
+    free((void *)list);
+    if (output != NULL) segment_drop(catalog, output);
+    if (view == NULL) return found == count ? ERR_NO_MEMORY : ERR_NOT_FOUND;
     catalog_view_drop(catalog, old);
     return OK;
 }

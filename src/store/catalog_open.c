@@ -26,7 +26,7 @@ enum { PROGRESS_NS = 1000000000 };
 /* ---- the names --------------------------------------------------------------------------------------- */
 
 struct name_list {
-    char (*names)[SEGMENT_NAME_BYTES];
+    char (*names)[SEGMENT_NAME_BYTES]; /* unfinished ones among them */
     uint32_t count, capacity;
     uint64_t ignored;
     enum err err;
@@ -39,11 +39,19 @@ static bool is_segment_name(const char *name)
     return len > 4 && len < SEGMENT_NAME_BYTES && strcmp(name + len - 4, ".seg") == 0;
 }
 
+/* A merged segment that a crash has kept from its name: nothing was replaced by it yet. */
+static bool is_unfinished_name(const char *name)
+{
+    const size_t len = strlen(name);
+
+    return len > 4 && len < SEGMENT_NAME_BYTES && strcmp(name + len - 4, ".tmp") == 0;
+}
+
 static bool note_name(void *context, const char *name)
 {
     struct name_list *const list = context;
 
-    if (!is_segment_name(name)) {
+    if (!is_segment_name(name) && !is_unfinished_name(name)) {
         log_warn("store", "not a segment, ignored", "file=%s", name);
         list->ignored++;
         return true;
@@ -65,7 +73,7 @@ static bool note_name(void *context, const char *name)
 /* Names are hints; what matters here is never to make one that exists. */
 static void note_segment_number(struct catalog *catalog, uint32_t shard, uint64_t seq)
 {
-    if (shard < CATALOG_SHARDS_MAX && seq < UINT64_MAX && seq >= catalog->shards[shard].next_segment)
+    if (shard <= CATALOG_MERGED && seq < UINT64_MAX && seq >= catalog->shards[shard].next_segment)
         catalog->shards[shard].next_segment = seq + 1;
 }
 
@@ -109,6 +117,17 @@ static enum err gather_file(struct gathering *gathering, const char *name)
     return OK;
 }
 
+static void remove_file(const struct gathering *gathering, const char *name, const char *why)
+{
+    const enum err err = io_unlink(gathering->io, gathering->catalog->dir, name);
+
+    if (err == OK)
+        log_info("store", why, "file=%s", name);
+    else
+        log_warn("store", "a file that is not needed could not be removed", "file=%s err=\"%s\"", name,
+                 err_text(err));
+}
+
 static enum err gather_files(struct gathering *gathering, const struct name_list *list)
 {
     uint64_t told_ns = io_now_ns(gathering->io);
@@ -116,11 +135,52 @@ static enum err gather_files(struct gathering *gathering, const struct name_list
     for (uint32_t i = 0; i < list->count; i++) /* all names first: recovery makes new ones */
         note_numbers_of_name(gathering->catalog, list->names[i]);
     for (uint32_t i = 0; i < list->count; i++) {
+        if (is_unfinished_name(list->names[i])) {
+            remove_file(gathering, list->names[i], "unfinished merged segment removed");
+            continue;
+        }
         TRY(gather_file(gathering, list->names[i]));
         if (io_now_ns(gathering->io) - told_ns < PROGRESS_NS) continue;
         told_ns = io_now_ns(gathering->io);
         log_info("store", "opening segments", "done=%" PRIu32 " of=%" PRIu32, i + 1, list->count);
     }
+    return OK;
+}
+
+/* ---- what was replaced -------------------------------------------------------------------------------- */
+
+/* Does a file that was closed well say that it stands for this one? */
+static bool is_replaced(const struct gathering *gathering, const struct segment *segment)
+{
+    for (uint32_t i = 0; i < gathering->count; i++)
+        if (segment_lineage_replaces(gathering->segments[i]->lineage, &segment->identity)) return true;
+    return false;
+}
+
+/*
+ * A crash came between the publication of a merged segment and the removal of what it replaces. Both hold the same
+ * spans; the replaced one goes. (Verdicts first: a replaced one may replace others.)
+ */
+static enum err remove_replaced(struct gathering *gathering)
+{
+    bool *const replaced = calloc((size_t)gathering->count + 1, sizeof *replaced);
+    uint32_t kept = 0;
+
+    if (replaced == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < gathering->count; i++)
+        replaced[i] = is_replaced(gathering, gathering->segments[i]);
+    for (uint32_t i = 0; i < gathering->count; i++) {
+        struct segment *const segment = gathering->segments[i];
+        gathering->segments[i] = NULL;
+        if (!replaced[i] || SEEDED_BUG(KEEP_REPLACED)) {
+            gathering->segments[kept++] = segment;
+            continue;
+        }
+        remove_file(gathering, segment->file->name, "replaced segment removed");
+        segment_drop(gathering->catalog, segment);
+    }
+    gathering->count = kept;
+    free(replaced);
     return OK;
 }
 
@@ -192,21 +252,27 @@ static struct block_ref *list_blocks(const struct gathering *gathering, uint32_t
     return refs;
 }
 
-static void check_follows(const struct block_ref *before, const struct block_ref *ref,
-                          struct catalog_report *report)
+/* A block that is not below what merged segments say of its shard continues the one before, or those. */
+static void check_follows(const struct gathering *gathering, const struct block_ref *before,
+                          const struct block_ref *ref)
 {
+    struct catalog_report *const report = gathering->report;
     const struct block_summary *const a = &block_of(before)->summary, *const b = &block_of(ref)->summary;
+    const struct catalog_shard *const at = &gathering->catalog->shards[b->shard];
 
-    if (a->shard != b->shard) return;
-    if (b->lsn_first < a->lsn_end)
+    if (a->shard != b->shard || b->shard == CATALOG_MERGED) return;
+    if (b->seq < at->next_seq) return; /* what was beside it has been merged */
+    const bool merged = at->next_seq > a->seq + 1;
+    const uint64_t lsn_end = merged ? at->sealed_lsn : a->lsn_end;
+    if (b->lsn_first < lsn_end)
         log_error("store", "blocks overlap in the journal",
-                  "shard=%u seq=%" PRIu64 " lsn_end=%" PRIu64 " next_lsn=%" PRIu64, b->shard, b->seq,
-                  a->lsn_end, b->lsn_first);
-    if (b->seq == a->seq + 1 || b->lsn_first == a->lsn_end) return;
+                  "shard=%u seq=%" PRIu64 " lsn_end=%" PRIu64 " next_lsn=%" PRIu64, b->shard, b->seq, lsn_end,
+                  b->lsn_first);
+    if (b->seq == at->next_seq || b->lsn_first == lsn_end) return;
     report->gaps++;
     log_error("store", "blocks are missing",
               "shard=%u after_seq=%" PRIu64 " next_seq=%" PRIu64 " lsn=%" PRIu64 " to_lsn=%" PRIu64, b->shard,
-              a->seq, b->seq, a->lsn_end, b->lsn_first);
+              at->next_seq - 1, b->seq, lsn_end, b->lsn_first);
 }
 
 /* Marks by an impossible length; forget_marked() takes them out. */
@@ -238,16 +304,25 @@ static void forget_marked(struct segment *segment)
 
 static void note_position(struct catalog *catalog, const struct catalog_block *block)
 {
-    struct catalog_shard *const shard = &catalog->shards[block->summary.shard];
+    catalog_note_position(catalog, block->summary.shard, block->summary.seq + 1,
+                          block->stray || block->fenced ? 0 : block->summary.lsn_end);
+}
 
-    if (block->summary.seq >= shard->next_seq) shard->next_seq = block->summary.seq + 1;
-    if (!block->stray && !block->fenced && block->summary.lsn_end > shard->sealed_lsn)
-        shard->sealed_lsn = block->summary.lsn_end;
+static void note_lineages(const struct gathering *gathering)
+{
+    for (uint32_t i = 0; i < gathering->count; i++) {
+        const struct segment_lineage *const lineage = gathering->segments[i]->lineage;
+        for (uint32_t j = 0; lineage != NULL && j < lineage->positions_count; j++)
+            catalog_note_position(gathering->catalog, lineage->positions[j].shard,
+                                  lineage->positions[j].next_seq, lineage->positions[j].sealed_lsn);
+    }
 }
 
 static enum err put_in_order(struct gathering *gathering)
 {
     uint32_t count = 0;
+
+    note_lineages(gathering);
 
     if (gathering->count > 0)
         qsort(gathering->segments, gathering->count, sizeof(struct segment *), by_arrival);
@@ -259,7 +334,7 @@ static enum err put_in_order(struct gathering *gathering)
             mark_duplicate(before, &refs[i], gathering->report);
             continue;
         }
-        if (before != NULL) check_follows(before, &refs[i], gathering->report);
+        if (before != NULL) check_follows(gathering, before, &refs[i]);
         note_position(gathering->catalog, block_of(&refs[i]));
         before = &refs[i];
     }
@@ -317,6 +392,7 @@ static enum err gather(struct gathering *gathering, struct name_list *list)
                                  sizeof(struct segment *));
     if (gathering->segments == NULL) return ERR_NO_MEMORY;
     TRY(gather_files(gathering, list));
+    TRY(remove_replaced(gathering));
     TRY(put_in_order(gathering));
     note_unfiltered(gathering);
     count_all(gathering);
@@ -339,7 +415,7 @@ static enum err fill(struct catalog *catalog, struct io *io, struct catalog_repo
 
 static void config_defaults(struct segment_config *config)
 {
-    if (config->blocks_max == 0) config->blocks_max = 128;
+    if (config->blocks_max == 0) config->blocks_max = 32;
     if (config->blocks_max > SEGMENT_BLOCKS_CLOSE) config->blocks_max = SEGMENT_BLOCKS_CLOSE;
     if (config->bytes_max == 0) config->bytes_max = UINT64_C(256) << 20;
     if (config->window_ns == 0) config->window_ns = 600 * NS_PER_S;
@@ -367,7 +443,8 @@ enum err catalog_open(struct io *io, struct io_dir *dir, const struct segment_co
     pthread_mutex_init(&catalog->mutex, NULL);
     catalog->config = *config;
     config_defaults(&catalog->config);
-    catalog->shards = calloc(CATALOG_SHARDS_MAX, sizeof *catalog->shards);
+    catalog->shards = calloc(CATALOG_MERGED + 1, sizeof *catalog->shards);
+    catalog->shards_count = config->shards;
     *report = (struct catalog_report){0};
     enum err err = catalog->shards == NULL ? ERR_NO_MEMORY : OK;
     if (err == OK) err = io_dir_open(io, dir, "segments", true, &catalog->dir);
@@ -384,7 +461,7 @@ void catalog_close(struct catalog *catalog, struct io *io)
 {
     assert(catalog->current->refs == 1); /* no query is left */
 
-    for (uint32_t i = 0; i < CATALOG_SHARDS_MAX; i++)
+    for (uint32_t i = 0; i <= CATALOG_MERGED; i++)
         if (catalog->shards[i].open.open) segment_file_drop(catalog, catalog->shards[i].open.file);
     catalog_free(catalog, io);
 }

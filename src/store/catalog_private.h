@@ -4,7 +4,8 @@
  *
  *   catalog ──▶ view (current) ──▶ segment ──▶ segment_file       the open handle
  *                                     ├──────▶ segment_rows       closed: where the interleaved filters are
- *                                     └──────▶ block_filters[]    not closed: each block's own filters
+ *                                     ├──────▶ block_filters[]    not closed: each block's own filters
+ *                                     └──────▶ segment_lineage    merged: what it stands for
  *
  * A change makes a new segment object and a new view; the old ones live until the last query lets them go.
  * Handles that nothing refers to any more wait on a list for the next caller who brings an io.
@@ -35,6 +36,7 @@ struct segment_file {
     bool direct; /* reads need IO_ALIGN; a file is never read buffered while direct writes go on */
     struct io_file *file;
     struct segment_file *next; /* in catalog->closing */
+    uint64_t retired_bytes; /* of a file that has lost its name: given back to the disk when it is closed */
     char name[SEGMENT_NAME_BYTES];
 };
 
@@ -53,9 +55,19 @@ struct block_filters {
     struct filter kind[SEGMENT_KINDS]; /* bytes point behind this struct */
 };
 
+/* What a merged segment stands for (segment_lineage.c). */
+struct segment_lineage {
+    unsigned refs;
+    uint32_t replaces_count, positions_count;
+    struct segment_replaced *replaces; /* both point behind this struct */
+    struct segment_position *positions;
+};
+
 struct segment {
     unsigned refs;
     struct segment_identity identity;
+    uint8_t level;
+    struct segment_lineage *lineage; /* NULL: none */
     struct segment_file *file;
     struct segment_rows *rows;      /* NULL: not closed, filters[] count */
     struct block_filters **filters; /* one per block, each may be NULL; NULL when closed */
@@ -70,7 +82,9 @@ struct catalog_view {
     struct catalog *catalog;
     uint32_t segments_count, blocks_count;
     struct segment **segments;
-    uint32_t *first; /* number of each segment's first block */
+    uint32_t *first;    /* number of each segment's first block */
+    uint64_t *next_seq; /* of each shard below shards_count: smaller ones are, or were, in this version */
+    uint32_t shards_count;
 };
 
 /* The segment that a shard appends to. Touched by the shard's one caller only. */
@@ -91,23 +105,31 @@ struct catalog_shard {
 
 /* The filters of a recovered segment, on their way. Touched by the caller of catalog_build_filters() only. */
 struct segment_filters {
-    uint32_t next;   /* place of the block that is next; all: the footer is */
-    bool incomplete; /* a block could not be read: the file stays as it is */
-    bool given_up;   /* until the next start */
+    struct segment_identity of; /* which segment */
+    uint32_t next;              /* place of the block that is next; all: the footer is */
+    bool incomplete;            /* a block could not be read: the file stays as it is */
+    bool given_up;              /* until the next start */
     uint64_t began_ns;
     struct block_filters *of_block[SEGMENT_BLOCKS_MAX]; /* by index in the file; refs under the mutex */
 };
 
+enum { CATALOG_GRAVES_MAX = 256 };
+
 struct catalog {
     struct segment_config config; /* defaults filled in */
     struct io_dir *dir;           /* segments/ */
-    struct catalog_shard *shards; /* CATALOG_SHARDS_MAX */
+    struct catalog_shard *shards; /* CATALOG_MERGED + 1 */
     struct segment_filters filters;
+    /* names of files to be removed; touched by the caller of catalog_retire() only */
+    char graves[CATALOG_GRAVES_MAX][SEGMENT_NAME_BYTES];
+    uint32_t graves_count;
 
     pthread_mutex_t mutex; /* all below, all refs */
+    uint32_t shards_count; /* that have a position */
     struct catalog_view *current;
     struct segment_file *closing;
     uint64_t resident_bytes;
+    uint64_t retired_bytes; /* of files that readers still hold */
     uint64_t fenced;
     uint64_t unfiltered; /* blocks of segments that are */
 };
@@ -116,17 +138,24 @@ struct catalog {
 
 struct segment *segment_make(const struct segment_identity *identity, struct segment_file *file,
                              uint32_t blocks, bool closed);
+/* Bytes of its file, as far as they are known from here: without the padding before the trailer. */
+uint64_t segment_bytes(const struct segment *segment);
+/* The parts of an object that are the same as long as the file is. Under the mutex, or when it is not shared. */
+void segment_inherit(struct segment *segment, const struct segment *from);
 /* A private copy with room for extra blocks; refers to the same file, rows and filters. Under the mutex. */
 struct segment *segment_copy(const struct segment *from, uint32_t extra);
-/* The five drops are called under the mutex, or before anything is shared. */
+/* The six drops are called under the mutex, or before anything is shared. */
 void segment_drop(struct catalog *catalog, struct segment *segment);
 void segment_file_drop(struct catalog *catalog, struct segment_file *file);
 void segment_rows_drop(struct catalog *catalog, struct segment_rows *rows);
 void block_filters_drop(struct block_filters *filters);
+void segment_lineage_drop(struct segment_lineage *lineage);
 void catalog_view_drop(struct catalog *catalog, struct catalog_view *view);
 
 /* Cells are sized for the counts; the hashes are added by filter_add(). */
 struct block_filters *block_filters_make(uint64_t traces, uint64_t tokens);
+/* Both, of a block that was encoded. */
+struct block_filters *block_filters_of(const struct block_encoded *block);
 struct catalog_view *catalog_view_make(struct catalog *catalog, struct segment *const *segments,
                                        uint32_t count);
 /*
@@ -134,6 +163,17 @@ struct catalog_view *catalog_view_make(struct catalog *catalog, struct segment *
  * end. Under the mutex. Takes over the caller's reference, also on failure (ERR_NO_MEMORY).
  */
 enum err catalog_publish(struct catalog *catalog, struct segment *replacement);
+/*
+ * The shard has come as far as this, also in the current version. Under the mutex, right after that version was published,
+ * or at start-up.
+ */
+void catalog_note_position(struct catalog *catalog, uint16_t shard, uint64_t next_seq, uint64_t sealed_lsn);
+/*
+ * Makes the version in which `output` (may be NULL) stands in the place of all inputs, which are of the current
+ * version. Under the mutex. Takes over the reference to output, also on failure. ERR_NOT_FOUND: an input is gone.
+ */
+enum err catalog_replace(struct catalog *catalog, struct segment *const *inputs, uint32_t count,
+                         struct segment *output);
 /* The current object of a segment, or NULL. Under the mutex. */
 struct segment *catalog_find_segment(struct catalog *catalog, const struct segment_identity *identity);
 /* Closes handles that nothing refers to any more. */
@@ -146,10 +186,12 @@ enum err segment_file_open(struct io *io, struct io_dir *dir, const char *name, 
                            struct segment_file **out);
 /*
  * A new file of the shard in identity, with its header written (not synced). Fills in the rest of identity but block_seq
- * and lsn_first. On failure nothing is left behind, if that can be done.
+ * and lsn_first. suffix: "seg", or "tmp" for one that gets its name when it is complete. On failure nothing is left
+ * behind, if that can be done.
  */
-enum err segment_file_create(struct catalog *catalog, struct io *io, struct segment_identity *identity,
-                             struct segment_file **out);
+enum err segment_file_create(struct catalog *catalog, struct io *io, const char *suffix,
+                             struct segment_identity *identity, struct segment_file **out);
+void segment_name(const struct segment_identity *identity, const char *suffix, char out[SEGMENT_NAME_BYTES]);
 /* Drops the reference and removes the file: it holds nothing. */
 void segment_file_discard(struct catalog *catalog, struct io *io, struct segment_file *file);
 /* Exactly len bytes, of any alignment. ERR_CORRUPT: the file ends before. */
@@ -158,6 +200,19 @@ enum err segment_file_read(const struct segment_file *file, struct io *io, uint6
 /* len is a multiple of IO_ALIGN, bytes are aligned: goes out in pieces of SEGMENT_PIECE_BYTES. */
 enum err segment_file_write(const struct segment_file *file, struct io *io, uint64_t offset,
                             const uint8_t *bytes, size_t len);
+
+/* ---- lineage (segment_lineage.c) ---------------------------------------------------------------------- */
+
+/* Of a segment that is to stand for these. NULL: no memory. */
+struct segment_lineage *segment_lineage_of(struct segment *const *inputs, uint32_t count);
+/* Only how far the shards had come in these. */
+struct segment_lineage *segment_positions_of(struct segment *const *segments, uint32_t count);
+bool segment_lineage_replaces(const struct segment_lineage *lineage, const struct segment_identity *identity);
+size_t segment_lineage_bytes(const struct segment_lineage *lineage); /* in a directory; NULL: 0 */
+void segment_lineage_write(const struct segment_lineage *lineage, uint8_t *out);
+/* *out is NULL when the directory has none. bytes: behind its entries; checked before. */
+enum err segment_lineage_read(const struct segment_directory *directory, const uint8_t *bytes,
+                              struct segment_lineage **out);
 
 /* ---- closing (segment_footer.c) ---------------------------------------------------------------------- */
 
@@ -177,6 +232,42 @@ enum err segment_rows_load(struct io *io, const struct segment_file *file, struc
  */
 enum err segment_finish(struct catalog *catalog, struct io *io, const struct segment *segment,
                         uint64_t offset, struct segment **out);
+/* The object of a closed file with these blocks, lineage and rows (taken over). NULL: no memory. */
+struct segment *segment_closed(const struct segment *segment, struct segment_file *file,
+                               struct segment_rows *rows);
+/* Is there memory for the trace rows of one more segment? Takes the mutex. */
+bool segment_rows_may_stay(struct catalog *catalog);
+
+/* ---- what stands for others (segment_merged.c, catalog_retire.c) -------------------------------------- */
+
+/* A merged segment on its way. One thread. */
+struct segment_merged {
+    struct catalog *catalog;
+    struct segment *segment; /* with filters; its file is still "tmp" */
+    uint64_t offset;
+};
+/* Room for SEGMENT_BLOCKS_MAX blocks. inputs: what it is to stand for. */
+enum err segment_merged_begin(struct catalog *catalog, struct io *io, uint8_t level,
+                              struct segment *const *inputs, uint32_t count, struct segment_merged *out);
+/* Writes a block behind the others; ERR_NO_SPACE, or any other failure: discard all of it. */
+enum err segment_merged_append(struct segment_merged *merged, struct io *io,
+                               const struct block_encoded *block);
+/* Footer, sync, name. *out is durable, and not in the catalog yet. */
+enum err segment_merged_finish(struct segment_merged *merged, struct io *io, struct segment **out);
+/* After any of them, unless it has become a segment. */
+void segment_merged_discard(struct segment_merged *merged, struct io *io);
+
+/*
+ * The version with output (may be NULL) instead of the inputs; then the inputs' files are removed. A file that
+ * cannot be removed is tried again by catalog_bury(), and until it is gone nothing else may be retired: a start finds
+ * it by the lineage of output. One caller at a time. Takes over the reference to output.
+ */
+enum err catalog_retire(struct catalog *catalog, struct io *io, struct segment *const *inputs, uint32_t count,
+                        struct segment *output);
+/* A file that is to be removed. Only when no other is left, or by the one who has put that there. */
+void catalog_dig(struct catalog *catalog, const struct segment *segment);
+/* False: files that should be gone are still there. */
+bool catalog_bury(struct catalog *catalog, struct io *io);
 
 /* ---- recovery (segment_load.c, segment_walk.c, segment_recover.c, segment_filters.c) ----------------- */
 

@@ -75,18 +75,10 @@ const struct catalog_block *catalog_block(const struct catalog_view *view, uint3
     return &view->segments[segment]->blocks[block - view->first[segment]];
 }
 
-/* Newest segments first: the question is about blocks that were live a moment ago. */
+/* A shard's blocks are published in the order of their numbers; a block may have been merged or expired since. */
 bool catalog_has(const struct catalog_view *view, uint16_t shard, uint64_t seq)
 {
-    for (uint32_t i = view->segments_count; i-- > 0;) {
-        const struct segment *const segment = view->segments[i];
-        for (uint32_t j = segment->blocks_count; j-- > 0;) {
-            const struct block_summary *const summary = &segment->blocks[j].summary;
-            if (summary->shard == shard && summary->seq == seq) return true;
-            if (summary->shard == shard && summary->seq < seq) break; /* ascending within a segment */
-        }
-    }
-    return false;
+    return shard < view->shards_count && seq < view->next_seq[shard];
 }
 
 /* ---- filters ----------------------------------------------------------------------------------------- */

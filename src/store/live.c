@@ -368,11 +368,15 @@ uint32_t live_take_cut(struct live_block *live)
 
 bool live_full(const struct live_block *live)
 {
-    return live->counts.rows >= LIVE_ROWS_CLOSE || live->counts.arena >= LIVE_ARENA_CLOSE ||
-           live->counts.pairs >= LIVE_PAIRS_CLOSE || live->counts.slots >= LIVE_SLOTS_MAX / 2 ||
-           live->counts.events >= LIVE_CHILDREN_MAX / 2 || live->counts.links >= LIVE_CHILDREN_MAX / 2 ||
-           live->counts.shapes >= LIVE_SHAPES_MAX / 2 || live->counts.resources >= LIVE_ENVELOPES_MAX / 2 ||
-           live->counts.scopes >= LIVE_ENVELOPES_MAX / 2;
+    return live->counts.rows >= LIVE_ROWS_CLOSE || live_crowded(live);
+}
+
+bool live_crowded(const struct live_block *live)
+{
+    return live->counts.arena >= LIVE_ARENA_CLOSE || live->counts.pairs >= LIVE_PAIRS_CLOSE ||
+           live->counts.slots >= LIVE_SLOTS_MAX / 2 || live->counts.events >= LIVE_CHILDREN_MAX / 2 ||
+           live->counts.links >= LIVE_CHILDREN_MAX / 2 || live->counts.shapes >= LIVE_SHAPES_MAX / 2 ||
+           live->counts.resources >= LIVE_ENVELOPES_MAX / 2 || live->counts.scopes >= LIVE_ENVELOPES_MAX / 2;
 }
 
 #define PUBLISH(member) atomic_store_explicit(&live->published.member, counts->member, memory_order_release)

@@ -99,9 +99,14 @@ enum err segment_file_write(const struct segment_file *file, struct io *io, uint
 
 /* ---- a new file -------------------------------------------------------------------------------------- */
 
+void segment_name(const struct segment_identity *identity, const char *suffix, char out[SEGMENT_NAME_BYTES])
+{
+    snprintf(out, SEGMENT_NAME_BYTES, "%04u-%012" PRIu64 ".%s", identity->shard, identity->seq, suffix);
+}
+
 /* Names in use are stepped over. */
-static enum err make_file(struct catalog *catalog, struct io *io, struct segment_identity *identity,
-                          struct segment_file **out)
+static enum err make_file(struct catalog *catalog, struct io *io, const char *suffix,
+                          struct segment_identity *identity, struct segment_file **out)
 {
     struct catalog_shard *const shard = &catalog->shards[identity->shard];
     enum err err = ERR_EXISTS;
@@ -109,7 +114,7 @@ static enum err make_file(struct catalog *catalog, struct io *io, struct segment
     for (unsigned i = 0; i < NAME_TRIES && err == ERR_EXISTS; i++) {
         char name[SEGMENT_NAME_BYTES];
         identity->seq = shard->next_segment++;
-        snprintf(name, sizeof name, "%04u-%012" PRIu64 ".seg", identity->shard, identity->seq);
+        segment_name(identity, suffix, name);
         err = segment_file_open(io, catalog->dir, name, IO_CREATE | IO_WRITABLE | IO_DIRECT, out);
     }
     return err;
@@ -140,15 +145,15 @@ void segment_file_discard(struct catalog *catalog, struct io *io, struct segment
         log_warn("store", "could not remove an empty segment", "file=%s", name);
 }
 
-enum err segment_file_create(struct catalog *catalog, struct io *io, struct segment_identity *identity,
-                             struct segment_file **out)
+enum err segment_file_create(struct catalog *catalog, struct io *io, const char *suffix,
+                             struct segment_identity *identity, struct segment_file **out)
 {
     struct segment_file *file;
 
-    assert(identity->shard < CATALOG_SHARDS_MAX);
+    assert(identity->shard <= CATALOG_MERGED);
     identity->instance = catalog->config.instance;
     identity->created_ns = io_wall_ns(io);
-    TRY(make_file(catalog, io, identity, &file));
+    TRY(make_file(catalog, io, suffix, identity, &file));
     const enum err err = write_header(io, file, identity);
     if (err != OK) {
         segment_file_discard(catalog, io, file);

@@ -125,6 +125,7 @@ static struct segment *with_filters(const struct segment_filters *build, const s
 
     if (segment == NULL) return NULL;
     segment->blocks_count = from->blocks_count;
+    segment_inherit(segment, from);
     for (uint32_t i = 0; i < from->blocks_count; i++) {
         segment->blocks[i] = from->blocks[i];
         segment->filters[i] = build->of_block[from->blocks[i].index];
@@ -192,8 +193,14 @@ static enum err publish(struct catalog *catalog, const struct segment *published
 
     pthread_mutex_lock(&catalog->mutex);
     const struct segment *const current = catalog_find_segment(catalog, &published->identity);
+    if (current == NULL) { /* expired meanwhile */
+        if (closed != NULL) segment_drop(catalog, closed);
+        pthread_mutex_unlock(&catalog->mutex);
+        return OK;
+    }
     if (closed == NULL) closed = with_filters(&catalog->filters, current);
     if (closed != NULL) err = catalog_publish(catalog, closed);
+    if (err == OK) catalog->unfiltered -= published->blocks_count;
     pthread_mutex_unlock(&catalog->mutex);
     return err;
 }
@@ -222,6 +229,13 @@ void segment_filters_drop(struct segment_filters *build)
     for (uint32_t i = 0; i < SEGMENT_BLOCKS_MAX; i++)
         block_filters_drop(build->of_block[i]);
     *build = (struct segment_filters){.given_up = build->given_up};
+}
+
+static void forget(struct catalog *catalog)
+{
+    pthread_mutex_lock(&catalog->mutex);
+    segment_filters_drop(&catalog->filters);
+    pthread_mutex_unlock(&catalog->mutex);
 }
 
 static bool has_filters(const struct segment *segment)
@@ -255,16 +269,19 @@ static void step(struct catalog *catalog, struct io *io, const struct catalog_vi
     struct segment_filters *const build = &catalog->filters;
     const struct segment *const segment = view->segments[number];
 
-    if (build->next == 0) build->began_ns = io_now_ns(io);
+    if (build->next > 0 &&
+        (build->of.shard != segment->identity.shard || build->of.seq != segment->identity.seq))
+        forget(catalog); /* the one before has expired */
+    if (build->next == 0) {
+        build->began_ns = io_now_ns(io);
+        build->of = segment->identity;
+    }
     if (build->next < segment->blocks_count) {
         build_next(build, view, io, number);
         return;
     }
     finish_and_publish(catalog, io, segment);
-    pthread_mutex_lock(&catalog->mutex);
-    if (!build->given_up) catalog->unfiltered -= segment->blocks_count;
-    segment_filters_drop(build);
-    pthread_mutex_unlock(&catalog->mutex);
+    forget(catalog);
 }
 
 bool catalog_build_filters(struct catalog *catalog, struct io *io)

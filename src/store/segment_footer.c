@@ -132,7 +132,8 @@ static struct segment_rows *rows_make(const struct segment *segment, uint64_t ro
 
 static size_t directory_bytes(const struct segment *segment)
 {
-    return sizeof(struct segment_directory) + segment->blocks_count * sizeof(struct segment_entry);
+    return sizeof(struct segment_directory) + segment->blocks_count * sizeof(struct segment_entry) +
+           segment_lineage_bytes(segment->lineage);
 }
 
 static void directory_make(const struct segment *segment, const struct segment_rows *rows, uint64_t closed_ns,
@@ -150,6 +151,9 @@ static void directory_make(const struct segment *segment, const struct segment_r
         .blocks = segment->blocks_count,
         .cells = {rows->cells[FILTER_TRACE], rows->cells[FILTER_TOKEN]},
         .rows_offset = {rows->offset[FILTER_TRACE], rows->offset[FILTER_TOKEN]},
+        .level = segment->level,
+        .replaces = segment->lineage == NULL ? 0 : segment->lineage->replaces_count,
+        .positions = segment->lineage == NULL ? 0 : segment->lineage->positions_count,
     };
 
     memcpy(directory.magic, SEGMENT_MAGIC_FOOTER, sizeof directory.magic);
@@ -159,6 +163,8 @@ static void directory_make(const struct segment *segment, const struct segment_r
         segment_entry_make(&entry, &segment->blocks[i]);
         memcpy(out + sizeof directory + i * sizeof entry, &entry, sizeof entry);
     }
+    segment_lineage_write(segment->lineage,
+                          out + sizeof directory + segment->blocks_count * sizeof(struct segment_entry));
 }
 
 static enum err put_all(struct staging *staging, const struct segment *segment,
@@ -284,8 +290,8 @@ enum err segment_rows_load(struct io *io, const struct segment_file *file, struc
 
 /* ---- closing ----------------------------------------------------------------------------------------- */
 
-static struct segment *closed_of(const struct segment *segment, struct segment_file *file,
-                                 struct segment_rows *rows)
+struct segment *segment_closed(const struct segment *segment, struct segment_file *file,
+                               struct segment_rows *rows)
 {
     struct segment *const closed = segment_make(&segment->identity, file, segment->blocks_count, true);
 
@@ -293,6 +299,7 @@ static struct segment *closed_of(const struct segment *segment, struct segment_f
     memcpy(closed->blocks, segment->blocks, segment->blocks_count * sizeof *closed->blocks);
     closed->blocks_count = segment->blocks_count;
     closed->rows = rows;
+    segment_inherit(closed, segment);
     return closed;
 }
 
@@ -308,7 +315,7 @@ static struct segment_file *reopen(struct catalog *catalog, struct io *io, struc
     return NULL;
 }
 
-static bool may_keep(struct catalog *catalog)
+bool segment_rows_may_stay(struct catalog *catalog)
 {
     pthread_mutex_lock(&catalog->mutex);
     const bool keep = catalog->resident_bytes < catalog->config.filter_bytes_max;
@@ -321,13 +328,13 @@ enum err segment_finish(struct catalog *catalog, struct io *io, const struct seg
 {
     struct segment_rows *rows;
 
-    TRY(segment_footer_write(io, segment, offset, may_keep(catalog), &rows));
+    TRY(segment_footer_write(io, segment, offset, segment_rows_may_stay(catalog), &rows));
     struct segment_file *const buffered = reopen(catalog, io, segment->file);
 
     pthread_mutex_lock(&catalog->mutex);
     const struct segment *const current = catalog_find_segment(catalog, &segment->identity);
-    struct segment *const closed = closed_of(current != NULL ? current : segment,
-                                             buffered != NULL ? buffered : segment->file, rows);
+    struct segment *const closed = segment_closed(current != NULL ? current : segment,
+                                                  buffered != NULL ? buffered : segment->file, rows);
     catalog->resident_bytes += rows->resident_bytes;
     if (closed == NULL) segment_rows_drop(catalog, rows);
     if (buffered != NULL) segment_file_drop(catalog, buffered); /* the segment has its own reference */

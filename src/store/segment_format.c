@@ -50,7 +50,7 @@ enum err segment_header_check(const struct segment_header *header, struct segmen
     if (memcmp(header->magic, SEGMENT_MAGIC, sizeof header->magic) != 0) return ERR_CORRUPT;
     if (header->crc != header_crc(header)) return ERR_CORRUPT;
     if (header->min_reader > SEGMENT_MAJOR) return ERR_VERSION;
-    if (header->shard >= CATALOG_SHARDS_MAX) return ERR_CORRUPT;
+    if (header->shard > CATALOG_MERGED) return ERR_CORRUPT;
 
     *out = (struct segment_identity){.instance = header->instance,
                                      .seq = header->seq,
@@ -134,7 +134,7 @@ static bool entries_sound(const uint8_t *bytes, uint32_t count, uint64_t directo
             return false;
         if (entry.offset < end || entry.offset > directory_offset) return false;
         if (entry.bytes > directory_offset - entry.offset) return false;
-        if (entry.shard >= CATALOG_SHARDS_MAX || entry.lsn_first > entry.lsn_end) return false;
+        if (entry.shard > CATALOG_MERGED || entry.lsn_first > entry.lsn_end) return false;
         end = entry.offset + entry.bytes;
     }
     return true;
@@ -156,6 +156,16 @@ static bool rows_sound(const struct segment_directory *directory, const struct s
     return true;
 }
 
+static bool positions_sound(const uint8_t *bytes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct segment_position position;
+        memcpy(&position, bytes + i * sizeof position, sizeof position);
+        if (position.shard >= CATALOG_SHARDS_MAX) return false;
+    }
+    return true;
+}
+
 enum err segment_directory_check(const uint8_t *bytes, const struct segment_trailer *trailer)
 {
     struct segment_directory directory;
@@ -165,17 +175,22 @@ enum err segment_directory_check(const uint8_t *bytes, const struct segment_trai
     memcpy(&directory, bytes, sizeof directory);
     if (memcmp(directory.magic, SEGMENT_MAGIC_FOOTER, sizeof directory.magic) != 0) return ERR_CORRUPT;
     if (directory.min_reader > SEGMENT_MAJOR) return ERR_VERSION;
-    if (directory.shard >= CATALOG_SHARDS_MAX) return ERR_CORRUPT;
+    if (directory.shard > CATALOG_MERGED || directory.level >= SEGMENT_LEVELS) return ERR_CORRUPT;
 
     const struct segment_identity identity = {.instance = directory.instance,
                                               .seq = directory.seq,
                                               .created_ns = directory.created_ns,
                                               .shard = directory.shard};
     if (segment_file_id(&identity) != trailer->file_id) return ERR_CORRUPT;
-    if (directory.blocks > SEGMENT_BLOCKS_MAX || directory.replaces > SEGMENT_REPLACES_MAX)
+    if (directory.blocks > SEGMENT_BLOCKS_MAX || directory.replaces > SEGMENT_REPLACES_MAX ||
+        directory.positions > SEGMENT_POSITIONS_MAX)
         return ERR_CORRUPT;
     if (length != sizeof directory + directory.blocks * sizeof(struct segment_entry) +
-                      directory.replaces * sizeof(struct segment_replaced))
+                      directory.replaces * sizeof(struct segment_replaced) +
+                      directory.positions * sizeof(struct segment_position))
+        return ERR_CORRUPT;
+    if (!positions_sound(bytes + length - directory.positions * sizeof(struct segment_position),
+                         directory.positions))
         return ERR_CORRUPT;
     if (!entries_sound(bytes + sizeof directory, directory.blocks, trailer->directory_offset))
         return ERR_CORRUPT;
@@ -197,7 +212,8 @@ enum err segment_trailer_check(const struct segment_trailer *trailer, uint64_t f
     enum {
         DIRECTORY_BYTES_MAX = sizeof(struct segment_directory) +
                               SEGMENT_BLOCKS_MAX * sizeof(struct segment_entry) +
-                              SEGMENT_REPLACES_MAX * sizeof(struct segment_replaced)
+                              SEGMENT_REPLACES_MAX * sizeof(struct segment_replaced) +
+                              SEGMENT_POSITIONS_MAX * sizeof(struct segment_position)
     };
 
     if (memcmp(trailer->magic, SEGMENT_MAGIC_REVERSED, sizeof trailer->magic) != 0) return ERR_CORRUPT;

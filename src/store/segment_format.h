@@ -32,6 +32,8 @@ enum {
     SEGMENT_ALIGN = 4096,
     SEGMENT_FILTER_CELLS_MAX = 32768, /* 1 MiB for one block and kind */
     SEGMENT_REPLACES_MAX = 4096,
+    SEGMENT_POSITIONS_MAX = CATALOG_SHARDS_MAX,
+    SEGMENT_LEVELS = 3,
     SEGMENT_KINDS = 2, /* enum filter_kind */
 };
 
@@ -67,8 +69,10 @@ struct segment_directory {
     uint32_t replaces;       /* 52  4  struct segment_replaced follow them */
     uint32_t cells[2];       /* 56  8  rows of trace and token filters; powers of two, 0: none */
     uint64_t rows_offset[2]; /* 64 16  in the file */
-    uint8_t level;           /* 80  1  0: written by a shard */
-    uint8_t reserved[47];    /* 81 47 */
+    uint8_t level;           /* 80  1  0: written by a shard, 1 or 2: merged */
+    uint8_t reserved[3];     /* 81  3 */
+    uint32_t positions;      /* 84  4  struct segment_position follow the replaced */
+    uint8_t reserved2[40];   /* 88 40 */
 };
 static_assert(sizeof(struct segment_directory) == 128, "layout");
 static_assert(offsetof(struct segment_directory, rows_offset) == 64, "layout");
@@ -106,17 +110,27 @@ static_assert(sizeof(struct segment_entry) == 192, "layout");
 static_assert(offsetof(struct segment_entry, trace_min) == 96, "layout");
 static_assert(offsetof(struct segment_entry, shard) == 148, "layout");
 
-/* A segment whose blocks this one holds; it is not used any more (compaction). */
+/* A segment that this one stands for: it is not used any more, and removed. */
 struct segment_replaced {
     uint64_t seq;        /*  0  8 */
-    uint16_t shard;      /*  8  2 */
-    uint8_t reserved[6]; /* 10  6 */
+    uint64_t created_ns; /*  8  8  a number may be used again */
+    uint16_t shard;      /* 16  2 */
+    uint8_t reserved[6]; /* 18  6 */
 };
-static_assert(sizeof(struct segment_replaced) == 16, "layout");
+static_assert(sizeof(struct segment_replaced) == 24, "layout");
+
+/* How far a shard had come in what this segment stands for. */
+struct segment_position {
+    uint64_t next_seq;   /*  0  8  one more than the highest block number */
+    uint64_t sealed_lsn; /*  8  8 */
+    uint16_t shard;      /* 16  2 */
+    uint8_t reserved[6]; /* 18  6 */
+};
+static_assert(sizeof(struct segment_position) == 24, "layout");
 
 struct segment_trailer {
     uint64_t directory_offset; /*  0  8  multiple of 4096 */
-    uint64_t directory_length; /*  8  8  directory, entries, replaces */
+    uint64_t directory_length; /*  8  8  directory, entries, replaced, positions */
     uint64_t file_length;      /* 16  8 */
     uint64_t file_id;          /* 24  8  segment_file_id() */
     uint32_t directory_crc;    /* 32  4  CRC32C of these bytes */

@@ -40,7 +40,7 @@ static struct segment_rows *rows_of(const struct segment_directory *directory)
     return rows;
 }
 
-static struct segment *segment_of(const uint8_t *bytes, struct segment_file *file)
+static enum err segment_of(const uint8_t *bytes, struct segment_file *file, struct segment **out)
 {
     struct segment_directory directory;
     memcpy(&directory, bytes, sizeof directory);
@@ -50,7 +50,9 @@ static struct segment *segment_of(const uint8_t *bytes, struct segment_file *fil
                                               .created_ns = directory.created_ns,
                                               .shard = directory.shard};
     struct segment *const segment = segment_make(&identity, file, directory.blocks, true);
-    if (segment == NULL) return NULL;
+    if (segment == NULL) return ERR_NO_MEMORY;
+    *out = segment;
+    segment->level = directory.level;
     segment->blocks_count = directory.blocks;
     for (uint32_t i = 0; i < directory.blocks; i++) {
         struct segment_entry entry;
@@ -58,7 +60,10 @@ static struct segment *segment_of(const uint8_t *bytes, struct segment_file *fil
         segment_entry_read(&entry, i, &segment->blocks[i]);
     }
     segment->rows = rows_of(&directory);
-    return segment;
+    if (segment->rows == NULL) return ERR_NO_MEMORY;
+    return segment_lineage_read(&directory,
+                                bytes + sizeof directory + directory.blocks * sizeof(struct segment_entry),
+                                &segment->lineage);
 }
 
 static void keep_trace_rows(struct catalog *catalog, struct io *io, struct segment *segment)
@@ -83,11 +88,12 @@ enum err segment_load(struct catalog *catalog, struct io *io, struct segment_fil
     *directory_offset = trailer.directory_offset;
     TRY(read_directory(io, file, &trailer, &bytes));
 
-    struct segment *const segment = segment_of(bytes, file);
+    struct segment *segment = NULL;
+    const enum err err = segment_of(bytes, file, &segment);
     free(bytes);
-    if (segment == NULL || segment->rows == NULL) {
+    if (err != OK) {
         if (segment != NULL) segment_drop(catalog, segment);
-        return ERR_NO_MEMORY;
+        return err;
     }
     keep_trace_rows(catalog, io, segment);
     *out = segment;

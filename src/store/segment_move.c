@@ -73,7 +73,7 @@ enum err segment_move_last(struct catalog *catalog, struct io *io, struct segmen
         .shard = summary->shard, .block_seq = summary->seq, .lsn_first = summary->lsn_first};
     struct segment_file *file;
 
-    TRY(segment_file_create(catalog, io, &identity, &file));
+    TRY(segment_file_create(catalog, io, "seg", &identity, &file));
     const enum err err = write_new(catalog, io, &identity, file, from, moved);
     if (err != OK) {
         segment_file_discard(catalog, io, file);

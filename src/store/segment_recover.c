@@ -149,7 +149,9 @@ static void move_and_close(struct recovery *recovery, const struct segment_walk 
     const uint64_t last_offset = segment->blocks[segment->blocks_count - 1].offset;
 
     out->cut_bytes = recovery->file_bytes > walked->end ? recovery->file_bytes - walked->end : 0;
-    if (recovery->directory_offset > 0) { /* it was closed once, after all of its blocks were durable */
+    const bool was_merged = segment->identity.shard == CATALOG_MERGED; /* complete before it had its name */
+    if (recovery->directory_offset > 0 ||
+        was_merged) { /* closed once, after all of its blocks were durable */
         close_walked(recovery, segment, walked->end, out);
         return;
     }

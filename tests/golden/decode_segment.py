@@ -6,6 +6,7 @@ HEADER = Layout("Segment", "Header page")
 DIRECTORY = Layout("Segment", "Directory", 0)
 ENTRY = Layout("Segment", "Directory", 1)
 REPLACED = Layout("Segment", "Directory", 2)
+POSITION = Layout("Segment", "Directory", 3)
 TRAILER = Layout("Segment", "Trailer")
 PAGE = 4096
 CELL_BYTES = 32
@@ -24,16 +25,31 @@ def check_trailer(data):
     return trailer
 
 
+def read_all(layout, data, at, count):
+    return [layout.read(data, at + i * layout.size) for i in range(count)]
+
+
 def check_directory(data, trailer):
     at = trailer["directory_offset"]
     directory = DIRECTORY.read(data, at)
     must(at % PAGE == 0 and directory["magic"] == magic_of("Segment", "Directory"), "magic of the directory")
     must(crc32c(data[at:at + trailer["directory_length"]]) == trailer["directory_crc"], "directory_crc")
-    size = DIRECTORY.size + directory["blocks"] * ENTRY.size + directory["replaces"] * REPLACED.size
+    size = (DIRECTORY.size + directory["blocks"] * ENTRY.size + directory["replaces"] * REPLACED.size +
+            directory["positions"] * POSITION.size)
     must(trailer["directory_length"] == size, "directory_length")
     identity = (directory["instance"], directory["seq"], directory["created_ns"], directory["shard"])
     must(xxh64(b"".join(part.to_bytes(8, "little") for part in identity)) == trailer["file_id"], "file_id")
-    return directory, [ENTRY.read(data, at + DIRECTORY.size + i * ENTRY.size) for i in range(directory["blocks"])]
+    return directory, read_all(ENTRY, data, at + DIRECTORY.size, directory["blocks"])
+
+
+def check_lineage(data, trailer, directory, expected):
+    at = trailer["directory_offset"] + DIRECTORY.size + directory["blocks"] * ENTRY.size
+    for name, layout, count in (("replaced", REPLACED, "replaces"), ("positions", POSITION, "positions")):
+        found = read_all(layout, data, at, directory[count])
+        must(len(found) == len(expected[name]), name)
+        for number, entry in enumerate(found):
+            same(entry, expected[name][number], f"{name} {number}")
+        at += len(found) * layout.size
 
 
 def check_header(data, directory, entries):
@@ -120,5 +136,6 @@ def check():
         check_rows(blocks[-1], expected["rows"], number)
         end += entry["bytes"]
     must(trailer["directory_offset"] == end, "the directory follows the last block")
+    check_lineage(data, trailer, directory, expected)
     must(len({entry["flags"] for entry in entries}) == 1 and entries[0]["flags"] == 0, "flags")
     check_filters(data, directory, blocks, end + trailer["directory_length"])

@@ -26,19 +26,25 @@ static inline struct io_file *golden_segment_file(struct world *world, uint16_t 
     return file;
 }
 
-/* Closes the shard's segment and reads it. Valid until the next one is read. */
-static inline struct slice golden_sealed(struct world *world, uint16_t shard)
+/* Reads the shard's segment. Valid until the next one is read. */
+static inline struct slice golden_segment_of(struct world *world, uint16_t shard)
 {
     struct io_dir *dir;
     size_t len;
 
-    cr_assert_eq(segment_seal(world->catalog, world->io, shard), OK);
     struct io_file *const file = golden_segment_file(world, shard, &dir, 0);
     cr_assert_eq(io_read_now(world->io, file, golden_segment, sizeof golden_segment, 0, &len), OK);
     cr_assert_lt(len, sizeof golden_segment);
     io_file_close(world->io, file);
     io_dir_close(world->io, dir);
     return slice_of(golden_segment, len);
+}
+
+/* Closes it before. */
+static inline struct slice golden_sealed(struct world *world, uint16_t shard)
+{
+    cr_assert_eq(segment_seal(world->catalog, world->io, shard), OK);
+    return golden_segment_of(world, shard);
 }
 
 static inline struct segment_trailer golden_trailer(struct slice segment)

@@ -300,8 +300,12 @@ static inline int world_count_blocks(struct world *world)
 static inline bool world_has(struct world *world, uint16_t shard, uint64_t seq)
 {
     const struct catalog_view *const view = catalog_acquire(world->catalog);
-    const bool has = catalog_has(view, shard, seq);
+    bool has = false;
 
+    for (uint32_t i = 0; i < catalog_blocks(view) && !has; i++) {
+        const struct block_summary *const summary = &catalog_block(view, i)->summary;
+        has = summary->shard == shard && summary->seq == seq;
+    }
     catalog_release(world->catalog, view);
     return has;
 }

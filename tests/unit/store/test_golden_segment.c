@@ -1,4 +1,8 @@
-/* The golden segment is opened by its footer, and each of its blocks read as the spans that it was made of. */
+/*
+ * The golden segment is opened by its footer, and each of its blocks read as the spans that it was made of. So is the one
+ * that it becomes by merging.
+ */
+#include "compaction_fixture.h"
 #include "golden_segments.h"
 #include "golden_spans.h"
 
@@ -63,6 +67,7 @@ static void write_directory(struct golden_json *json, const uint8_t *bytes)
     golden_number(json, "trace_rows_offset", directory.rows_offset[FILTER_TRACE]);
     golden_number(json, "token_rows_offset", directory.rows_offset[FILTER_TOKEN]);
     GOLDEN_NUMBER(json, &directory, level);
+    GOLDEN_NUMBER(json, &directory, positions);
     golden_end(json, '}');
 }
 
@@ -110,17 +115,60 @@ static void write_trailer(struct golden_json *json, const struct segment_trailer
     golden_end(json, '}');
 }
 
+static void write_lineage(struct golden_json *json, const struct segment_directory *directory,
+                          const uint8_t *bytes)
+{
+    golden_begin(json, "replaced", '[');
+    for (uint32_t i = 0; i < directory->replaces; i++, bytes += sizeof(struct segment_replaced)) {
+        struct segment_replaced replaced;
+        memcpy(&replaced, bytes, sizeof replaced);
+        golden_begin(json, NULL, '{');
+        GOLDEN_NUMBER(json, &replaced, seq);
+        GOLDEN_NUMBER(json, &replaced, created_ns);
+        GOLDEN_NUMBER(json, &replaced, shard);
+        golden_end(json, '}');
+    }
+    golden_end(json, ']');
+    golden_begin(json, "positions", '[');
+    for (uint32_t i = 0; i < directory->positions; i++, bytes += sizeof(struct segment_position)) {
+        struct segment_position position;
+        memcpy(&position, bytes, sizeof position);
+        golden_begin(json, NULL, '{');
+        GOLDEN_NUMBER(json, &position, next_seq);
+        GOLDEN_NUMBER(json, &position, sealed_lsn);
+        GOLDEN_NUMBER(json, &position, shard);
+        golden_end(json, '}');
+    }
+    golden_end(json, ']');
+}
+
 static void write_footer(struct golden_json *json, struct slice segment)
 {
     const struct segment_trailer trailer = golden_trailer(segment);
-    const uint8_t *const directory = segment.ptr + trailer.directory_offset;
+    const uint8_t *const bytes = segment.ptr + trailer.directory_offset;
+    struct segment_directory directory;
+    uint32_t i = 0;
 
-    write_directory(json, directory);
+    memcpy(&directory, bytes, sizeof directory);
+    write_directory(json, bytes);
     golden_begin(json, "entries", '[');
-    for (unsigned i = 0; i < BLOCKS; i++)
-        write_entry(json, directory + sizeof(struct segment_directory) + i * sizeof(struct segment_entry));
+    for (; i < directory.blocks; i++)
+        write_entry(json, bytes + sizeof directory + i * sizeof(struct segment_entry));
     golden_end(json, ']');
+    write_lineage(json, &directory, bytes + sizeof directory + i * sizeof(struct segment_entry));
     write_trailer(json, &trailer);
+}
+
+static void write_merged(struct world *world)
+{
+    struct golden_json json = golden_json_open("golden/merged-v1.json");
+
+    cr_assert_eq(compact_all(world, live_arrival_ns + 86400 * NS_PER_S), 1);
+    const struct slice segment = golden_segment_of(world, CATALOG_MERGED);
+    golden_write("golden/merged-v1.bin", segment);
+    write_header(&json, segment.ptr);
+    write_footer(&json, segment);
+    golden_json_close(&json);
 }
 
 static void write_golden(void)
@@ -144,6 +192,7 @@ static void write_golden(void)
     write_footer(&json, segment);
     golden_json_close(&json);
     block_case_close(&c);
+    write_merged(&world);
     world_close(&world);
 }
 
@@ -190,5 +239,29 @@ Test(golden_segment, of_version_1_is_read)
     cr_assert_eq(world.report.blocks, BLOCKS);
     cr_assert_eq(world.report.rebuilt, 0, "its footer is believed");
     check_blocks(&world);
+    world_close(&world);
+}
+
+Test(golden_segment, merged_of_version_1_is_read_and_says_what_it_stands_for)
+{
+    log_set_level(LOG_ERROR + 1);
+    if (golden_writing()) write_golden();
+    struct world world = world_sim_new(3);
+    golden_put_segment(&world, SHARD, golden_read_segment("golden/segment-v1.bin"));
+    cr_assert_eq(world_open_catalog(&world), OK);
+    struct prints before = prints_now(&world);
+    const uint64_t next_seq = catalog_next_seq(world.catalog, SHARD);
+    const uint64_t sealed_lsn = catalog_sealed_lsn(world.catalog, SHARD);
+    world_close_catalog(&world);
+
+    golden_put_segment(&world, CATALOG_MERGED, golden_read_segment("golden/merged-v1.bin"));
+    cr_assert_eq(world_open_catalog(&world), OK);
+    struct prints after = prints_now(&world);
+    cr_assert(prints_equal(&before, &after), "one of the two is left");
+    cr_assert_not(world_has(&world, SHARD, next_seq - 1));
+    cr_assert_eq(catalog_next_seq(world.catalog, SHARD), next_seq);
+    cr_assert_eq(catalog_sealed_lsn(world.catalog, SHARD), sealed_lsn);
+    prints_free(&before);
+    prints_free(&after);
     world_close(&world);
 }
