@@ -41,6 +41,27 @@
     X(METRIC_SEAL_FAILURES, COUNTER, "seal_failures_total", "blocks that could not be written")              \
     X(METRIC_UNFILTERED_BLOCKS, GAUGE, "unfiltered_blocks",                                                  \
       "blocks that wait for their filters after a start")                                                    \
+    X(METRIC_SEGMENTS, GAUGE, "segments", "segment files in use")                                            \
+    X(METRIC_STORED_BLOCKS, GAUGE, "segment_blocks", "blocks in segments")                                   \
+    X(METRIC_STORED_SPANS, GAUGE, "segment_spans", "spans in segments")                                      \
+    X(METRIC_STORED_BYTES, GAUGE, "segment_bytes", "bytes of segment files")                                 \
+    X(METRIC_SEGMENTS_WAITING, GAUGE, "segments_waiting",                                                    \
+      "segments whose window is over and that are not merged yet")                                           \
+    X(METRIC_MERGES, COUNTER, "merges_total", "merges of segments")                                          \
+    X(METRIC_MERGED_SPANS, COUNTER, "merged_spans_total", "spans read by merges")                            \
+    X(METRIC_MERGED_DUPLICATES, COUNTER, "merged_duplicate_spans_total",                                     \
+      "equal spans that merges have left out")                                                               \
+    X(METRIC_MERGED_BYTES, COUNTER, "merged_bytes_total", "bytes written by merges")                         \
+    X(METRIC_MERGE_FAILURES, COUNTER, "merge_failures_total", "merges given up")                             \
+    X(METRIC_EXPIRED_SEGMENTS, COUNTER, "expired_segments_total", "segments removed by retention")           \
+    X(METRIC_EXPIRED_SPANS, COUNTER, "expired_spans_total", "spans removed by retention")                    \
+    X(METRIC_EXPIRED_BYTES, COUNTER, "expired_bytes_total", "bytes removed by retention")                    \
+    X(METRIC_RETENTION_FAILURES, COUNTER, "retention_failures_total", "removals that failed")                \
+    X(METRIC_RETENTION_WAITING, GAUGE, "retention_waiting",                                                  \
+      "1 while retention by age waits a day, for it would remove more than half of the store")               \
+    X(METRIC_RETIRED_BYTES, GAUGE, "retired_bytes", "bytes of removed files that queries still read")        \
+    X(METRIC_DISK_FREE, GAUGE, "disk_free_bytes", "free bytes of the file system of the data directory")     \
+    X(METRIC_DISK_TOTAL, GAUGE, "disk_total_bytes", "all bytes of that file system")                         \
     X(METRIC_QUERIES, COUNTER, "queries_total", "queries answered")                                          \
     X(METRIC_QUERIES_REFUSED, COUNTER, "queries_refused_total", "queries refused by a limit")                \
     X(METRIC_QUERIES_CANCELLED, COUNTER, "queries_cancelled_total", "queries whose client left")             \

@@ -45,6 +45,11 @@ enum err query_open(const struct query_config *config, struct query **out);
  *   GET /query/v1/traces/{id}  GET /query/v1/traces  GET /query/v1/services  GET /query/v1/operations
  */
 const struct route *query_routes(const struct query *query, size_t *count);
+/*
+ * Lets go of blocks that are kept open in versions before the current one, so that files that are gone from those can leave
+ * the disk. Any thread.
+ */
+void query_forget_retired(struct query *query);
 /* Ends running queries (503) and joins the workers; see above for when. */
 void query_close(struct query *query);
 

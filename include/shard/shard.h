@@ -49,6 +49,7 @@ struct shard_config {
     uint64_t body_bytes_max;       /* as received; default 16 MiB */
     uint64_t plain_bytes_max;      /* inflated; default 64 MiB */
     uint64_t live_age_ns_max;      /* close after this age; default 10 min */
+    uint64_t segment_window_ns;    /* an idle shard's segment is closed after this time; 0: never */
     bool accept_journal_damage;
 };
 enum err shard_open(const struct shard_config *config, struct shard **out);

@@ -86,6 +86,14 @@ uint64_t catalog_unfiltered(const struct catalog *catalog);
  * Any thread.
  */
 uint64_t catalog_retired_bytes(const struct catalog *catalog);
+/* Closes such files that nobody refers to any more. Any thread, with its io. */
+void catalog_close_retired(struct catalog *catalog, struct io *io);
+
+struct catalog_size {
+    uint64_t segments, blocks, spans, bytes;
+};
+/* What is in use now. Any thread. */
+struct catalog_size catalog_size(struct catalog *catalog);
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
 

@@ -60,6 +60,16 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
       "blocks in memory per shard: one open, the rest being sealed")                                         \
     X(SEGMENT_SIZE, "segment.size", SIZE, "256MiB", "1MiB", "4GiB", "a segment file is closed at this size") \
     X(SEGMENT_WINDOW, "segment.window", DURATION, "10m", "1s", "1d", "or after this time")                   \
+    X(COMPACTION, "compaction", BOOL, "true", "", "", "merges segments in the background")                   \
+    X(COMPACTION_DELAY, "compaction.delay", DURATION, "5m", "1s", "1d",                                      \
+      "a window of segments is merged so long after its end")                                                \
+    X(RETENTION_AGE, "retention.age", DURATION, "30d", "0s", "36500d",                                       \
+      "segments whose spans all arrived before are removed; 0s: kept for ever")                              \
+    X(RETENTION_BYTES, "retention.bytes", SIZE, "0B", "0B", "1024TiB",                                       \
+      "the oldest segments are removed when all together are larger; 0B: no limit")                          \
+    X(RETENTION_FREE, "retention.free", SIZE, "1GiB", "0B", "1024TiB",                                       \
+      "the oldest segments are removed when the disk has less room left, at most a tenth of it; 0B: "        \
+      "never, requests are then refused while the disk is full")                                             \
     X(BODY_MAX, "limits.body", SIZE, "16MiB", "1KiB", "64MiB", "request body as received")                   \
     X(PLAIN_MAX, "limits.plain", SIZE, "64MiB", "1KiB", "64MiB", "request body after decompression")         \
     X(CONNS, "limits.connections", COUNT, "4096", "1", "65536", "connections per shard")                     \

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "io/io.h"
+#include "keeper.h"
 #include "placement.h"
 #include "plan.h"
 #include "process.h"
@@ -311,8 +312,8 @@ static bool open_sealer(struct world *world)
 
 static bool open_ops(struct world *world)
 {
-    static const struct metrics *sets[SHARDS_MAX + 3];
-    static const char *names[SHARDS_MAX + 3];
+    static const struct metrics *sets[SHARDS_MAX + 4];
+    static const char *names[SHARDS_MAX + 4];
     static char numbers[SHARDS_MAX][12];
     static const char remark[] = "exposed: addresses can be reached from other hosts without authentication "
                                  "(i_accept_unauthenticated_network_exposure)\n";
@@ -329,6 +330,8 @@ static bool open_ops(struct world *world)
     names[count++] = "sealer";
     sets[count] = &world->query_metrics;
     names[count++] = "query";
+    sets[count] = &world->keeper_metrics;
+    names[count++] = "keeper";
     const struct ops_config config = {
         .sets = sets,
         .set_names = names,
@@ -520,6 +523,7 @@ static void stop(struct world *world)
     log_info("main", "stopping", "resident_mib=%" PRIu64, process_resident_bytes() >> 20);
     ops_stopping(world->ops);
     enter_phase(world, PHASE_DRAIN);
+    keeper_stop(world);
     wait_for_stop(world, STATE_DRAINED, &ticks_left);
     query_close(world->query); /* its workers hold live blocks, segments and tickets */
     enter_phase(world, PHASE_CLOSE);
@@ -587,6 +591,7 @@ int serve(const struct options *options)
     enter_phase(&world, PHASE_SERVE);
     wait_for_start(&world, STATE_SERVING);
     sealer_build_filters(world.sealer);
+    if (!keeper_start(&world)) end_at_once(EXIT_FAILED);
     tell_ready(&world);
     wait_for_signal(&world);
     stop(&world);

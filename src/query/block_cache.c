@@ -199,6 +199,27 @@ void block_cache_close(struct block_cache *cache, struct open_block *open, bool 
     destroy(cache, open);
 }
 
+static struct open_block *take_old(struct block_cache *cache, const struct catalog_view *current)
+{
+    struct open_block *open = NULL;
+
+    pthread_mutex_lock(&cache->mutex);
+    for (unsigned i = 0; i < BLOCK_CACHE_ENTRIES && open == NULL; i++)
+        if (cache->entries[i] != NULL && cache->entries[i]->held->view != current) open = take_out(cache, i);
+    pthread_mutex_unlock(&cache->mutex);
+    return open;
+}
+
+void block_cache_forget_old(struct block_cache *cache)
+{
+    const struct catalog_view *const current = catalog_acquire(cache->catalog);
+    struct open_block *open;
+
+    while ((open = take_old(cache, current)) != NULL)
+        destroy(cache, open);
+    catalog_release(cache->catalog, current);
+}
+
 void block_cache_deinit(struct block_cache *cache)
 {
     struct open_block *open;

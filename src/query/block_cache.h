@@ -70,4 +70,7 @@ enum err block_cache_open(struct block_cache *cache, const struct cache_view *vi
 /* Keeps it if there is room; must not be used any more. `keep` false: it is damaged or too large. */
 void block_cache_close(struct block_cache *cache, struct open_block *open, bool keep);
 
+/* Closes what is kept in versions before the current one. Any thread. */
+void block_cache_forget_old(struct block_cache *cache);
+
 #endif

@@ -196,6 +196,11 @@ const struct route *query_routes(const struct query *query, size_t *count)
     return query->routes;
 }
 
+void query_forget_retired(struct query *query)
+{
+    block_cache_forget_old(&query->cache);
+}
+
 void query_close(struct query *query)
 {
     struct job *job;

@@ -5,7 +5,8 @@
  *            appends it to the shard's segment. Done means that the catalog version that contains it is
  *            published: the block leaves the live set, the journal below its end is released, and when the
  * last reader has left the block is free again. prepare  the journal asks for another file; the pool writes
- * it with zeros.
+ * it with zeros. close    a segment that nothing was appended to for the length of its window is closed, or a shard
+ * that falls idle would keep its last spans from being merged, and from expiring.
  *
  * The seal of a block fails when the disk is full or broken: the block stays, its rows stay visible, the
  * journal stays pinned, and it is tried again a second later. Admission feels it when no block is free or the
@@ -20,16 +21,19 @@
 #include "base/seeded_bug.h"
 #include "io/io.h"
 #include "store/live.h"
+#include "store/segment.h"
 
 #include <inttypes.h>
 
 static void collect(struct shard *shard, uint64_t now_ns);
 static void submit_seal(struct shard *shard);
+static void submit_close(struct shard *shard, uint64_t now_ns);
 static void submit_prepare(struct shard *shard);
 static void on_sealed(struct shard *shard, enum err err, uint64_t now_ns);
 static void on_prepared(struct shard *shard, enum err err, uint64_t now_ns);
 static void on_done(struct seal_job *job, enum err err);
 static enum err run_prepare(struct seal_job *job, struct io *io);
+static enum err run_close(struct seal_job *job, struct io *io);
 
 void backlog_init(struct backlog *backlog, struct shard *shard)
 {
@@ -60,8 +64,10 @@ uint64_t backlog_next_ns(const struct backlog *backlog)
     const uint64_t seal = backlog->seal.not_before_ns == 0 ? UINT64_MAX : backlog->seal.not_before_ns;
     const uint64_t prepare = backlog->prepare.not_before_ns == 0 ? UINT64_MAX
                                                                  : backlog->prepare.not_before_ns;
+    const uint64_t close = backlog->segment_closes_ns == 0 ? UINT64_MAX : backlog->segment_closes_ns;
+    const uint64_t first = seal < prepare ? seal : prepare;
 
-    return seal < prepare ? seal : prepare;
+    return first < close ? first : close;
 }
 
 /* A retry time that has come is no time to wait for any more, whether or not there is still something to do.
@@ -77,6 +83,7 @@ void backlog_tend(struct shard *shard, uint64_t now_ns)
     forget_past(&shard->backlog.seal, now_ns);
     forget_past(&shard->backlog.prepare, now_ns);
     submit_seal(shard);
+    submit_close(shard, now_ns);
     submit_prepare(shard);
 }
 
@@ -109,6 +116,27 @@ static void submit_seal(struct shard *shard)
     backlog->sealing = ripe;
     backlog->seal.job.live = ripe->block;
     start(shard, &backlog->seal);
+}
+
+/* In the place of a seal: the pool runs one job of a shard's segment at a time. */
+static void submit_close(struct shard *shard, uint64_t now_ns)
+{
+    struct backlog *backlog = &shard->backlog;
+
+    if (backlog->segment_closes_ns == 0 || now_ns < backlog->segment_closes_ns) return;
+    backlog->segment_closes_ns = 0; /* a seal that is under way sets it again */
+    if (!may_start(shard, &backlog->seal)) return;
+    backlog->seal.job.live = NULL;
+    backlog->seal.job.run = run_close;
+    start(shard, &backlog->seal);
+}
+
+static enum err run_close(struct seal_job *job, struct io *io)
+{
+    const struct backlog_task *task = job->context;
+    const struct shard_config *config = &task->shard->config;
+
+    return segment_seal(config->catalog, io, config->index);
 }
 
 static void submit_prepare(struct shard *shard)
@@ -169,6 +197,7 @@ static void on_sealed(struct shard *shard, enum err err, uint64_t now_ns)
 {
     struct live_slot *slot = shard->backlog.sealing;
 
+    if (slot == NULL) return; /* the segment was closed, or the next start does it */
     shard->backlog.sealing = NULL;
     if (err != OK && !SEEDED_BUG(FORGET_LIVE_BLOCK)) {
         live_set_seal_failed(&shard->live, slot);
@@ -176,6 +205,8 @@ static void on_sealed(struct shard *shard, enum err err, uint64_t now_ns)
         return; /* the pool has logged and counted it */
     }
     shard->sealed_lsn = slot->block->lsn_end;
+    if (shard->config.segment_window_ns > 0)
+        shard->backlog.segment_closes_ns = now_ns + shard->config.segment_window_ns;
     live_set_retire(&shard->live, slot);
     if (shard->stage >= SHARD_SERVING) journal_release(shard->journal, shard->sealed_lsn);
 }

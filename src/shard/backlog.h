@@ -34,7 +34,8 @@ struct backlog_task {
 struct backlog {
     pthread_mutex_t mutex; /* the mailbox: `finished` and `err` of both tasks */
     struct backlog_task seal, prepare;
-    struct live_slot *sealing;
+    struct live_slot *sealing;  /* NULL: the job under way closes the segment */
+    uint64_t segment_closes_ns; /* when the shard has been idle so long; 0: nothing was sealed since */
 };
 
 void backlog_init(struct backlog *backlog, struct shard *shard);

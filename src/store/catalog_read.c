@@ -81,6 +81,20 @@ bool catalog_has(const struct catalog_view *view, uint16_t shard, uint64_t seq)
     return shard < view->shards_count && seq < view->next_seq[shard];
 }
 
+struct catalog_size catalog_size(struct catalog *catalog)
+{
+    const struct catalog_view *const view = catalog_acquire(catalog);
+    struct catalog_size size = {.segments = view->segments_count, .blocks = view->blocks_count};
+
+    for (uint32_t i = 0; i < view->segments_count; i++) {
+        size.bytes += segment_bytes(view->segments[i]);
+        for (uint32_t j = 0; j < view->segments[i]->blocks_count; j++)
+            size.spans += view->segments[i]->blocks[j].summary.spans;
+    }
+    catalog_release(catalog, view);
+    return size;
+}
+
 /* ---- filters ----------------------------------------------------------------------------------------- */
 
 /* The row's cells, in memory or read into buf; NULL: unknown. */

@@ -89,3 +89,8 @@ uint64_t catalog_retired_bytes(const struct catalog *catalog)
     pthread_mutex_unlock(&mutable->mutex);
     return bytes;
 }
+
+void catalog_close_retired(struct catalog *catalog, struct io *io)
+{
+    catalog_close_files(catalog, io);
+}

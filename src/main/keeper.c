@@ -1,0 +1,222 @@
+/*
+ * Merging comes after everything else: the thread runs at a niceness of 10, a merge is done block by block, and retention
+ * is looked at in between, since a disk may fill up meanwhile. Without work it looks again every second.
+ */
+#include "keeper.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "io/io.h"
+#include "placement.h"
+#include "store/compaction.h"
+#include "store/retention.h"
+#include "store/segment.h"
+#include "world.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { NICENESS = 10, LOOK_MS = 1000 };
+static const uint64_t RETENTION_NS = 5 * NS_PER_S;
+
+struct keeper {
+    pthread_t pthread;
+    struct world *world;
+    struct io *io;
+    struct compactor *compactor; /* NULL: switched off */
+    struct retention *retention;
+    struct compaction_config compaction;
+    uint64_t looked_ns;  /* for what has expired */
+    uint64_t counted_ns; /* gauges */
+    /* told to sleep until something changes, or it is over */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool stopping;
+};
+
+/* ---- figures ------------------------------------------------------------------------------------------ */
+
+/* The set is this thread's own: totals are stored as they are. */
+static void tell_counts(const struct keeper *keeper)
+{
+    struct metrics *const metrics = &keeper->world->keeper_metrics;
+    const struct retention_counts *const gone = retention_counts(keeper->retention);
+    uint64_t segments = 0, spans = 0, bytes = 0;
+
+    for (unsigned i = 0; i < RETENTION_REASONS; i++) {
+        segments += gone->segments[i];
+        spans += gone->spans[i];
+        bytes += gone->bytes[i];
+    }
+    metric_set(metrics, METRIC_EXPIRED_SEGMENTS, segments);
+    metric_set(metrics, METRIC_EXPIRED_SPANS, spans);
+    metric_set(metrics, METRIC_EXPIRED_BYTES, bytes);
+    metric_set(metrics, METRIC_RETENTION_FAILURES, gone->failures);
+    metric_set(metrics, METRIC_RETENTION_WAITING, gone->waiting);
+    if (keeper->compactor == NULL) return;
+    const struct compaction_counts *const merged = compactor_counts(keeper->compactor);
+    metric_set(metrics, METRIC_MERGES, merged->merges[1] + merged->merges[2]);
+    metric_set(metrics, METRIC_MERGED_SPANS, merged->spans_read);
+    metric_set(metrics, METRIC_MERGED_DUPLICATES, merged->spans_duplicate);
+    metric_set(metrics, METRIC_MERGED_BYTES, merged->bytes_written);
+    metric_set(metrics, METRIC_MERGE_FAILURES, merged->failures);
+}
+
+static void tell_store(struct keeper *keeper)
+{
+    struct metrics *const metrics = &keeper->world->keeper_metrics;
+    struct catalog *const catalog = keeper->world->catalog;
+    uint64_t free_bytes, total_bytes;
+
+    if (io_now_ns(keeper->io) - keeper->counted_ns < RETENTION_NS) return;
+    keeper->counted_ns = io_now_ns(keeper->io);
+    const struct catalog_size size = catalog_size(catalog);
+    metric_set(metrics, METRIC_SEGMENTS, size.segments);
+    metric_set(metrics, METRIC_STORED_BLOCKS, size.blocks);
+    metric_set(metrics, METRIC_STORED_SPANS, size.spans);
+    metric_set(metrics, METRIC_STORED_BYTES, size.bytes);
+    metric_set(metrics, METRIC_RETIRED_BYTES, catalog_retired_bytes(catalog));
+    metric_set(metrics, METRIC_SEGMENTS_WAITING,
+               compaction_debt(catalog, &keeper->compaction, io_wall_ns(keeper->io)));
+    if (io_space(keeper->io, keeper->world->data_dir, &free_bytes, &total_bytes) != OK) return;
+    metric_set(metrics, METRIC_DISK_FREE, free_bytes);
+    metric_set(metrics, METRIC_DISK_TOTAL, total_bytes);
+}
+
+/* ---- work --------------------------------------------------------------------------------------------- */
+
+/* What queries keep open of files that have lost their names would stay on the disk until they ask again. */
+static void let_go(const struct keeper *keeper)
+{
+    if (catalog_retired_bytes(keeper->world->catalog) == 0) return;
+    query_forget_retired(keeper->world->query);
+    catalog_close_retired(keeper->world->catalog, keeper->io);
+}
+
+static bool expire(struct keeper *keeper)
+{
+    const uint64_t now_ns = io_now_ns(keeper->io);
+
+    if (now_ns - keeper->looked_ns < RETENTION_NS) return false;
+    const bool more = retention_step(keeper->retention, keeper->io, io_wall_ns(keeper->io));
+    if (!more) keeper->looked_ns = now_ns;
+    return more;
+}
+
+static bool is_stopping(struct keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->mutex);
+    const bool stopping = keeper->stopping;
+    pthread_mutex_unlock(&keeper->mutex);
+    return stopping;
+}
+
+static void sleep_until_next_look(struct keeper *keeper)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOOK_MS / 1000;
+    pthread_mutex_lock(&keeper->mutex);
+    if (!keeper->stopping) pthread_cond_timedwait(&keeper->changed, &keeper->mutex, &until);
+    pthread_mutex_unlock(&keeper->mutex);
+}
+
+static void *run(void *context)
+{
+    struct keeper *const keeper = context;
+
+    placement_name("keeper");
+    if (setpriority(PRIO_PROCESS, 0 /* on Linux: this thread */, NICENESS) != 0)
+        log_warn("main", "the keeper runs at normal priority", "niceness=%d", NICENESS);
+    while (!is_stopping(keeper)) {
+        bool worked = expire(keeper);
+        if (keeper->compactor != NULL)
+            worked = compactor_step(keeper->compactor, keeper->io, io_wall_ns(keeper->io)) || worked;
+        let_go(keeper);
+        tell_counts(keeper);
+        tell_store(keeper);
+        if (!worked) sleep_until_next_look(keeper);
+    }
+    return NULL;
+}
+
+/* ---- start and stop ----------------------------------------------------------------------------------- */
+
+/* A limit that this disk could not keep for long would empty the store. */
+static uint64_t free_min(const struct world *world)
+{
+    const uint64_t wanted = options_number(world->options, OPTION_RETENTION_FREE);
+    uint64_t free_bytes, total_bytes;
+
+    if (io_space(world->io, world->data_dir, &free_bytes, &total_bytes) != OK) return 0;
+    if (wanted <= total_bytes / 10) return wanted;
+    log_warn("main", "retention.free is more than a tenth of the disk, and is lowered to that",
+             "retention_free=%llu lowered_to=%llu", (unsigned long long)wanted,
+             (unsigned long long)(total_bytes / 10));
+    return total_bytes / 10;
+}
+
+static enum err open_keeper(struct keeper *keeper)
+{
+    const struct world *const world = keeper->world;
+    const struct options *const options = world->options;
+    const struct retention_config retention = {
+        .age_ns = options_number(options, OPTION_RETENTION_AGE),
+        .bytes_max = options_number(options, OPTION_RETENTION_BYTES),
+        .free_min = free_min(world),
+    };
+
+    keeper->compaction = (struct compaction_config){
+        .window_ns = options_number(options, OPTION_SEGMENT_WINDOW),
+        .delay_ns = options_number(options, OPTION_COMPACTION_DELAY),
+    };
+    TRY(io_open_plain(&keeper->io));
+    TRY(retention_open(world->catalog, &retention, &keeper->retention));
+    if (!options_number(options, OPTION_COMPACTION)) return OK;
+    return compactor_open(world->catalog, &keeper->compaction, &keeper->compactor);
+}
+
+static void init_waiting(struct keeper *keeper)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_mutex_init(&keeper->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+bool keeper_start(struct world *world)
+{
+    struct keeper *const keeper = calloc(1, sizeof *keeper);
+
+    if (keeper == NULL) return false;
+    keeper->world = world;
+    world->keeper = keeper;
+    init_waiting(keeper);
+    const enum err err = open_keeper(keeper);
+    if (err == OK && pthread_create(&keeper->pthread, NULL, run, keeper) == 0) return true;
+    log_error("main", "cannot start the keeper of segments", "error=\"%s\"", err_text(err));
+    return false;
+}
+
+void keeper_stop(struct world *world)
+{
+    struct keeper *const keeper = world->keeper;
+
+    pthread_mutex_lock(&keeper->mutex);
+    keeper->stopping = true;
+    pthread_cond_signal(&keeper->changed);
+    pthread_mutex_unlock(&keeper->mutex);
+    pthread_join(keeper->pthread, NULL);
+    if (keeper->compactor != NULL) compactor_close(keeper->compactor, keeper->io);
+    retention_close(keeper->retention);
+    io_close(keeper->io);
+    pthread_cond_destroy(&keeper->changed);
+    pthread_mutex_destroy(&keeper->mutex);
+    world->keeper = NULL;
+    free(keeper);
+}
