@@ -305,6 +305,15 @@ static uint32_t column_of(struct live_block *live, enum attribute_level level, u
     return live->counts.columns++;
 }
 
+uint32_t intern_column(struct live_block *live, enum attribute_level level, struct slice key,
+                       enum value_type type)
+{
+    uint32_t offset;
+
+    if (!arena_put(live, key, &offset)) return NO_ID;
+    return column_of(live, level, offset, (uint32_t)key.len, type);
+}
+
 static int64_t intern_new_attribute(struct live_block *live, enum attribute_level level, struct slice bytes,
                                     uint32_t tag, struct otlp_fault *fault)
 {
@@ -426,6 +435,17 @@ static int64_t append_alike(struct live_block *live, enum attribute_level level,
     pair_set_token(live, pair);
     column_grows(live, column);
     return pair - live->pairs;
+}
+
+int64_t intern_fresh(struct live_block *live, enum attribute_level level, uint32_t column, struct slice bytes,
+                     const struct attribute *attribute)
+{
+    const uint32_t len = (uint32_t)attribute->bytes.len; /* a string is the last thing in its KeyValue */
+    const struct known_value value = {
+        .offset = (uint32_t)bytes.len - len, .len = len, .bits = attribute->bits};
+
+    assert(live->columns[column].type == VALUE_STRING || live->columns[column].type == VALUE_INT);
+    return append_alike(live, level, bytes, column, &value);
 }
 
 int64_t intern_alike(struct live_block *live, enum attribute_level level, struct recent_pair *recent,

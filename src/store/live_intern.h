@@ -21,6 +21,15 @@ uint32_t intern_event_pattern(struct live_block *live, const struct live_event_p
 /* bytes: a whole KeyValue message. Validated when it is new. */
 int64_t intern_attribute(struct live_block *live, enum attribute_level level, struct slice bytes,
                          struct otlp_fault *fault);
+/* The column of (level, key, type), or that of what has none. */
+uint32_t intern_column(struct live_block *live, enum attribute_level level, struct slice key,
+                       enum value_type type);
+/*
+ * A pair that is not looked up, for a column of which that is not done any more: bytes are a KeyValue as attribute_write()
+ * makes it of this STRING or INT.
+ */
+int64_t intern_fresh(struct live_block *live, enum attribute_level level, uint32_t column, struct slice bytes,
+                     const struct attribute *attribute);
 /*
  * The same for bytes that probably have the key and the type of another pair, whose encoded bytes are `like`: then only
  * the value is looked at. Before, in any order for several attributes, so that they wait for memory together:

@@ -3,8 +3,12 @@
  * merged segment is one stream, a shard's segment as many as it has blocks. The trace with the smallest id among the
  * heads of all streams comes next, with its rows of every stream that has it.
  *
- * A span becomes a row by way of its Span message (block_spans(), span_decode(), the live block's sink). Its resource and
- * scope do not: each is handed to the live block once for a stream and output block, and is a number from then on.
+ * Rows go from block to block as numbers (merge_rows.c). Those of which that file says that they cannot go as spans: written
+ * as a Span message, decoded, and appended like one that comes in.
+ *
+ * Is a span there already? Its id says no nearly always. If not, both spans are written out, and compared by a hash of 128
+ * bits with a random seed over all that was sent, resource and scope included. (One that lies in a block that its
+ * stream has left, of a trace that is larger than a block, is not compared: both are kept.)
  */
 #include "merge.h"
 
@@ -13,6 +17,7 @@
 #include "base/seeded_bug.h"
 #include "catalog_private.h"
 #include "live_writer.h"
+#include "merge_rows.h"
 #include "merge_seen.h"
 
 #include <endian.h>
@@ -22,7 +27,9 @@ struct merge_tools {
     struct live_block *live;
     struct block_encoder *encoder;
     struct otlp_decoder *decoder;
-    struct merge_seen seen;
+    struct merge_seen ids;      /* of spans that were taken; note: where the first of them is */
+    struct merge_seen contents; /* of those whose id came twice */
+    uint64_t seed;
 };
 
 /* The first eight bytes of an id as a number, and the rest: compared faster than bytes. */
@@ -30,24 +37,18 @@ struct trace_key {
     uint64_t high, low;
 };
 
-/* A resource or scope of an open block, and which one of the live block it is. */
-struct envelope_ref {
-    uint32_t number; /* NO_ID: none yet */
-    bool hashed;
-    uint64_t hash; /* of its content */
-};
-
 struct stream {
     uint32_t *blocks; /* numbers in the view, ascending by trace */
     uint32_t count, next;
     struct catalog_source source;
     struct block_reader *reader; /* NULL: the stream has ended */
+    bool spent;                  /* no row of the open block is left */
     uint32_t row;                /* of the head's trace, the next one */
     uint32_t rows_left;          /* of it */
     uint32_t page;               /* pages before are forgotten */
     struct trace_key key;
     struct trace_id trace;
-    struct envelope_ref *resources, *scopes; /* of the open block */
+    struct row_mover *mover;
 };
 
 struct merge {
@@ -55,11 +56,10 @@ struct merge {
     const struct catalog_view *view;
     struct io *io;
     uint64_t arrival_min_ns, arrival_max_ns;
-    uint64_t spans, duplicates;
+    uint64_t spans, duplicates, messages;
     uint32_t *numbers; /* of all blocks, streams point into it */
     uint32_t streams_count;
-    struct stream *at; /* whose rows are in work */
-    bool in_trace;     /* the last output block ended within a trace */
+    bool in_trace; /* the last output block ended within a trace */
     struct trace_key trace;
     struct stream streams[MERGE_STREAMS_MAX];
 };
@@ -71,7 +71,8 @@ void merge_tools_close(struct merge_tools *tools)
     if (tools->live != NULL) live_close(tools->live);
     if (tools->encoder != NULL) block_encoder_close(tools->encoder);
     if (tools->decoder != NULL) otlp_decoder_close(tools->decoder);
-    merge_seen_deinit(&tools->seen);
+    merge_seen_deinit(&tools->ids);
+    merge_seen_deinit(&tools->contents);
     free(tools);
 }
 
@@ -83,7 +84,9 @@ enum err merge_tools_open(struct merge_tools **out)
     enum err err = live_open(CATALOG_MERGED, &tools->live);
     if (err == OK) err = block_encoder_open(&tools->encoder);
     if (err == OK) err = otlp_decoder_open(&tools->decoder);
-    if (err == OK) err = merge_seen_init(&tools->seen, tools->live->writer->seed);
+    if (err == OK) err = merge_seen_init(&tools->ids);
+    if (err == OK) err = merge_seen_init(&tools->contents);
+    if (err == OK) tools->seed = tools->live->writer->seed;
     if (err != OK) {
         merge_tools_close(tools);
         return err;
@@ -153,10 +156,10 @@ static enum err add_streams(struct merge *merge, uint32_t segment, uint32_t *fil
 
 static void close_block(struct stream *stream)
 {
+    if (stream->mover != NULL) row_mover_close(stream->mover);
     if (stream->reader != NULL) block_close(stream->reader);
-    free(stream->resources);
     stream->reader = NULL;
-    stream->resources = stream->scopes = NULL;
+    stream->mover = NULL;
 }
 
 /* A block that turns out to be damaged is fenced: it is not merged, and not asked again. */
@@ -169,14 +172,6 @@ static enum err found_damage(const struct merge *merge, const struct stream *str
     return err;
 }
 
-static void forget_numbers(struct stream *stream)
-{
-    if (stream->reader == NULL) return;
-    const uint32_t count = block_resources(stream->reader) + block_scopes(stream->reader);
-    for (uint32_t i = 0; i < count; i++)
-        stream->resources[i].number = NO_ID;
-}
-
 static enum err open_next(struct merge *merge, struct stream *stream)
 {
     close_block(stream);
@@ -184,27 +179,35 @@ static enum err open_next(struct merge *merge, struct stream *stream)
     const uint32_t number = stream->blocks[stream->next++];
 
     TRY(catalog_open_block(merge->view, merge->io, number, &stream->source, &stream->reader));
-    const size_t resources = block_resources(stream->reader), scopes = block_scopes(stream->reader);
-    stream->resources = calloc(resources + scopes + 1, sizeof *stream->resources);
-    if (stream->resources == NULL) return ERR_NO_MEMORY;
-    stream->scopes = stream->resources + resources;
     stream->row = stream->page = 0;
-    forget_numbers(stream);
-    return OK;
+    return row_mover_open(stream->reader, merge->tools->live, &stream->mover);
 }
 
-/* The head becomes the trace that the stream's next row belongs to. */
+/* The head becomes the trace that the next row of the open block belongs to. */
 static enum err take_head(struct merge *merge, struct stream *stream)
 {
     uint32_t first;
 
-    if (stream->reader != NULL && stream->row == block_summary(stream->reader)->spans)
-        TRY(open_next(merge, stream));
-    if (stream->reader == NULL) return OK;
+    stream->spent = stream->reader == NULL || stream->row == block_summary(stream->reader)->spans;
+    if (stream->spent) return OK;
     const enum err err = block_trace_around(stream->reader, stream->row, &stream->trace, &first,
                                             &stream->rows_left);
     if (err != OK) return found_damage(merge, stream, err);
     stream->key = key_of(&stream->trace);
+    return OK;
+}
+
+/* Blocks that are spent stay open until the trace in work is complete, for their rows may have to be compared. */
+static enum err renew_spent(struct merge *merge, bool *any)
+{
+    *any = false;
+    for (uint32_t i = 0; i < merge->streams_count; i++) {
+        struct stream *const stream = &merge->streams[i];
+        if (!stream->spent || stream->reader == NULL) continue;
+        *any = true;
+        TRY(open_next(merge, stream));
+        TRY(take_head(merge, stream));
+    }
     return OK;
 }
 
@@ -214,115 +217,168 @@ static void forget_pages(struct stream *stream)
         block_forget_page(stream->reader, stream->page);
 }
 
+/* ---- equal spans -------------------------------------------------------------------------------------- */
+
+/* Where a row is, as a note of the set of ids. */
+enum { ROW_BITS = 24, BLOCK_BITS = 32 };
+static const uint64_t COMPARED = UINT64_C(1) << 63;
+static_assert(BLOCK_ROWS_MAX < 1 << ROW_BITS && MERGE_STREAMS_MAX <= 128, "a place fits a note");
+
+static uint64_t place_of(const struct merge *merge, const struct stream *stream)
+{
+    const uint64_t number = (uint64_t)(stream - merge->streams);
+
+    return number << (ROW_BITS + BLOCK_BITS) | (uint64_t)stream->next << ROW_BITS | stream->row;
+}
+
+static uint64_t envelope_hash(const struct envelope *envelope, uint64_t seed)
+{
+    const uint64_t of_url = hash_fast(envelope->schema_url.ptr, envelope->schema_url.len,
+                                      seed + envelope->present);
+
+    return hash_fast(envelope->message.ptr, envelope->message.len, of_url);
+}
+
+struct content {
+    struct merge *merge;
+    struct block_reader *reader;
+    struct merge_key key;
+};
+
+static enum err take_content(void *context, uint32_t row, uint32_t resource, uint32_t scope,
+                             struct slice message)
+{
+    struct content *const content = context;
+    struct envelope of_resource, of_scope;
+
+    (void)row;
+    TRY(block_resource(content->reader, resource, &of_resource));
+    TRY(block_scope(content->reader, scope, &of_scope));
+    const uint64_t seed = envelope_hash(&of_scope, envelope_hash(&of_resource, content->merge->tools->seed));
+    const XXH128_hash_t hash = XXH3_128bits_withSeed(message.ptr, message.len, seed);
+    content->key = (struct merge_key){hash.low64, hash.high64};
+    return OK;
+}
+
+static enum err content_of(struct merge *merge, struct block_reader *reader, uint32_t row,
+                           struct merge_key *out)
+{
+    struct content content = {.merge = merge, .reader = reader};
+
+    TRY(block_spans(reader, row, 1, take_content, &content));
+    *out = content.key;
+    return OK;
+}
+
+/* The first span with that id joins those whose content is known, if it can still be read. */
+static enum err compare_first(struct merge *merge, struct merge_seen_place *first)
+{
+    const struct stream *const stream = &merge->streams[first->note >> (ROW_BITS + BLOCK_BITS)];
+    const uint32_t next = (uint32_t)(first->note >> ROW_BITS);
+    struct merge_key key;
+
+    if (first->note & COMPARED) return OK;
+    if (stream->reader != NULL && stream->next == next) {
+        TRY(content_of(merge, stream->reader, first->note & ((1U << ROW_BITS) - 1), &key));
+        if (merge_seen_find(&merge->tools->contents, key) == NULL)
+            merge_seen_add(&merge->tools->contents, key, 0);
+    }
+    first->note |= COMPARED;
+    return OK;
+}
+
+/* What is known of the stream's next row, and what has to be remembered when it was taken. */
+struct verdict {
+    bool duplicate, id_known;
+    struct merge_key id, content; /* content: only with id_known */
+};
+
+static enum err judge(struct merge *merge, const struct stream *stream, struct verdict *out)
+{
+    struct merge_tools *const tools = merge->tools;
+
+    *out = (struct verdict){.duplicate = false};
+    TRY(row_mover_span_id(stream->mover, stream->row, &out->id.low));
+    struct merge_seen_place *const first = merge_seen_find(&tools->ids, out->id);
+    if (first == NULL) return OK;
+    out->id_known = true;
+    TRY(compare_first(merge, first));
+    TRY(content_of(merge, stream->reader, stream->row, &out->content));
+    out->duplicate = merge_seen_find(&tools->contents, out->content) != NULL ||
+                     SEEDED_BUG(MERGE_DROPS_EQUAL_IDS);
+    return OK;
+}
+
+static void remember(struct merge *merge, const struct stream *stream, const struct verdict *verdict)
+{
+    if (!verdict->id_known) {
+        merge_seen_add(&merge->tools->ids, verdict->id, place_of(merge, stream));
+    } else {
+        merge_seen_add(&merge->tools->contents, verdict->content, 0);
+    }
+}
+
 /* ---- a span ------------------------------------------------------------------------------------------- */
 
-static struct resource_view view_of(const struct envelope *envelope)
-{
-    return (struct resource_view){
-        .message = envelope->message, .present = envelope->present, .schema_url = envelope->schema_url};
-}
-
-static uint64_t hash_of(const struct envelope *envelope)
-{
-    const uint64_t seed = hash_fast(envelope->schema_url.ptr, envelope->schema_url.len, envelope->present);
-
-    return hash_fast(envelope->message.ptr, envelope->message.len, seed);
-}
-
-static enum err select_resource(struct merge *merge, uint32_t index)
-{
-    struct envelope_ref *const ref = &merge->at->resources[index];
-    struct live_block *const live = merge->tools->live;
-    struct envelope envelope;
-    struct otlp_fault fault;
-
-    if (ref->number == NO_ID) {
-        TRY(block_resource(merge->at->reader, index, &envelope));
-        const struct resource_view view = view_of(&envelope);
-        TRY(live_sink()->on_resource(live, &view, &fault));
-        if (!ref->hashed) *ref = (struct envelope_ref){.hashed = true, .hash = hash_of(&envelope)};
-        ref->number = live->writer->resource;
-    }
-    live->writer->resource = ref->number;
-    return OK;
-}
-
-static enum err select_scope(struct merge *merge, uint32_t index)
-{
-    struct envelope_ref *const ref = &merge->at->scopes[index];
-    struct live_block *const live = merge->tools->live;
-    struct envelope envelope;
-    struct otlp_fault fault;
-
-    if (ref->number == NO_ID) {
-        TRY(block_scope(merge->at->reader, index, &envelope));
-        const struct scope_view view = {envelope.message, envelope.present, envelope.schema_url};
-        TRY(live_sink()->on_scope(live, &view, &fault));
-        if (!ref->hashed) *ref = (struct envelope_ref){.hashed = true, .hash = hash_of(&envelope)};
-        ref->number = live->writer->scope;
-    }
-    live->writer->scope = ref->number;
-    return OK;
-}
+struct sending {
+    struct merge *merge;
+    struct stream *stream;
+};
 
 /* What was accepted once is accepted again, unless the block is full. */
-static enum err append(struct merge *merge, const struct span_view *view)
+static enum err take_message(void *context, uint32_t row, uint32_t resource, uint32_t scope,
+                             struct slice message)
 {
-    struct live_block *const live = merge->tools->live;
-    struct otlp_fault fault = {0};
-
-    live_append_begin(live);
-    const enum err err = live_sink()->on_span(live, view, &fault);
-    if (err == OK) return OK;
-    live_append_undo(live);
-    return err == ERR_FULL || err == ERR_NO_MEMORY ? err : ERR_CORRUPT;
-}
-
-static struct merge_span span_of(const struct merge *merge, const struct span_view *view, uint32_t resource,
-                                 uint32_t scope, struct slice message)
-{
-    const struct stream *const stream = merge->at;
-
-    if (SEEDED_BUG(MERGE_DROPS_EQUAL_IDS))
-        message = slice_of(view->span_id.bytes, sizeof view->span_id.bytes);
-    return merge_span_of(&merge->tools->seen, message,
-                         hash_mix(stream->resources[resource].hash, stream->scopes[scope].hash));
-}
-
-static enum err take_span(void *context, uint32_t row, uint32_t resource, uint32_t scope,
-                          struct slice message)
-{
-    struct merge *const merge = context;
-    struct merge_seen *const seen = &merge->tools->seen;
+    const struct sending *const sending = context;
+    struct live_block *const live = sending->merge->tools->live;
     struct otlp_fault fault;
     struct span_view view;
 
-    if (span_decode(merge->tools->decoder, message, &view, &fault) != OK) return ERR_CORRUPT;
-    TRY(select_resource(merge, resource));
-    TRY(select_scope(merge, scope));
-    const struct merge_span span = span_of(merge, &view, resource, scope, message);
-    if (merge_seen_has(seen, &span)) {
+    (void)row;
+    if (span_decode(sending->merge->tools->decoder, message, &view, &fault) != OK) return ERR_CORRUPT;
+    TRY(row_mover_envelopes(sending->stream->mover, resource, scope, &live->writer->resource,
+                            &live->writer->scope));
+    const enum err err = live_sink()->on_span(live, &view, &fault);
+    return err == OK || err == ERR_FULL || err == ERR_NO_MEMORY ? err : ERR_CORRUPT;
+}
+
+static enum err append(struct merge *merge, struct stream *stream)
+{
+    const enum err err = row_mover_append(stream->mover, stream->row, &stream->trace);
+    struct sending sending = {merge, stream};
+
+    if (err != ERR_UNSUPPORTED) return err;
+    merge->messages++;
+    return block_spans(stream->reader, stream->row, 1, take_message, &sending);
+}
+
+static enum err take_row(struct merge *merge, struct stream *stream)
+{
+    struct verdict verdict;
+
+    TRY(judge(merge, stream, &verdict));
+    if (verdict.duplicate) {
         merge->duplicates++;
     } else {
-        TRY(append(merge, &view));
-        merge_seen_add(seen, &span);
+        TRY(append(merge, stream));
+        remember(merge, stream, &verdict);
     }
     merge->spans++;
-    merge->at->row = row + 1;
-    merge->at->rows_left--;
+    stream->row++;
+    stream->rows_left--;
     return OK;
 }
 
 /* ---- a block ------------------------------------------------------------------------------------------ */
 
-/* The stream whose head has the smallest id; NULL: all have ended. */
+/* The stream whose head has the smallest id; NULL: all are spent. */
 static struct stream *smallest(struct merge *merge)
 {
     struct stream *found = NULL;
 
     for (uint32_t i = 0; i < merge->streams_count; i++) {
         struct stream *const stream = &merge->streams[i];
-        if (stream->reader == NULL) continue;
+        if (stream->spent) continue;
         if (found == NULL || compare_keys(stream->key, found->key) < 0) found = stream;
     }
     return found;
@@ -336,29 +392,48 @@ static bool block_is_full(const struct live_block *live)
 /* Rows of one stream that belong to its head. ERR_FULL: not all of them. */
 static enum err take_rows(struct merge *merge, struct stream *stream)
 {
-    merge->at = stream;
-    const enum err err = block_spans(stream->reader, stream->row, stream->rows_left, take_span, merge);
-    if (err != OK) return found_damage(merge, stream, err);
+    while (stream->rows_left > 0) {
+        const enum err err = take_row(merge, stream);
+        if (err != OK) return found_damage(merge, stream, err);
+    }
     forget_pages(stream);
     return take_head(merge, stream);
+}
+
+static void begin_trace(struct merge *merge, struct trace_key key)
+{
+    merge_seen_next_trace(&merge->tools->ids);
+    merge_seen_next_trace(&merge->tools->contents);
+    merge->in_trace = true;
+    merge->trace = key;
+}
+
+/* The stream that is next; NULL: the merge has come to its end. */
+static enum err next_stream(struct merge *merge, struct stream **out, bool *same_trace)
+{
+    for (bool renewed = true; renewed;) {
+        *out = smallest(merge);
+        *same_trace = *out != NULL && merge->in_trace && compare_keys((*out)->key, merge->trace) == 0;
+        if (*same_trace) return OK;
+        TRY(renew_spent(merge, &renewed));
+    }
+    return OK;
 }
 
 static enum err fill(struct merge *merge)
 {
     const struct live_block *const live = merge->tools->live;
     struct stream *stream;
+    bool same_trace;
 
-    while ((stream = smallest(merge)) != NULL) {
-        const bool same = merge->in_trace && compare_keys(stream->key, merge->trace) == 0;
-        if (!same && block_is_full(live)) return OK;
-        if (!same) merge_seen_next_trace(&merge->tools->seen);
-        merge->in_trace = true;
-        merge->trace = stream->key;
+    for (;;) {
+        TRY(next_stream(merge, &stream, &same_trace));
+        if (stream == NULL || (!same_trace && block_is_full(live))) return OK;
+        if (!same_trace) begin_trace(merge, stream->key);
         const enum err err = take_rows(merge, stream);
         if (err == ERR_FULL && live->counts.rows > 0) return OK;
         TRY(err);
     }
-    return OK;
 }
 
 enum err merge_next(struct merge *merge, uint64_t seq, struct block_encoded *out)
@@ -368,7 +443,7 @@ enum err merge_next(struct merge *merge, uint64_t seq, struct block_encoded *out
     *out = (struct block_encoded){.bytes = NULL};
     live_reset(live, seq, 0);
     for (uint32_t i = 0; i < merge->streams_count; i++)
-        forget_numbers(&merge->streams[i]);
+        if (merge->streams[i].mover != NULL) row_mover_forget(merge->streams[i].mover);
     TRY(fill(merge));
     if (live->counts.rows == 0) return OK;
     if (SEEDED_BUG(MERGE_LOSES_LAST) && smallest(merge) == NULL) return OK;

@@ -1,3 +1,6 @@
+/*
+ * Open addressing; a place of an earlier trace counts as free.
+ */
 #include "merge_seen.h"
 
 #include "base/assert.h"
@@ -7,9 +10,9 @@
 
 enum { PLACES_MIN = 1024 };
 
-enum err merge_seen_init(struct merge_seen *seen, uint64_t seed)
+enum err merge_seen_init(struct merge_seen *seen)
 {
-    *seen = (struct merge_seen){.mask = PLACES_MIN - 1, .trace = 1, .seed = seed};
+    *seen = (struct merge_seen){.mask = PLACES_MIN - 1, .trace = 1};
     seen->places = calloc(PLACES_MIN, sizeof *seen->places);
     return seen->places == NULL ? ERR_NO_MEMORY : OK;
 }
@@ -25,28 +28,23 @@ void merge_seen_next_trace(struct merge_seen *seen)
     seen->count = 0;
 }
 
-struct merge_span merge_span_of(const struct merge_seen *seen, struct slice message, uint64_t envelopes)
+/* The key's place, or the free one where it belongs. */
+static struct merge_seen_place *place_of(const struct merge_seen *seen, struct merge_key key)
 {
-    const XXH128_hash_t hash = XXH3_128bits_withSeed(message.ptr, message.len, seen->seed ^ envelopes);
-
-    return (struct merge_span){hash.low64, hash.high64};
-}
-
-/* The span's place, or the free one where it belongs. */
-static struct merge_seen_place *place_of(const struct merge_seen *seen, const struct merge_span *span)
-{
-    uint32_t at = (uint32_t)span->low & seen->mask;
+    uint32_t at = (uint32_t)hash_mix(key.low, key.high) & seen->mask;
 
     for (;; at = (at + 1) & seen->mask) {
         struct merge_seen_place *const place = &seen->places[at];
         if (place->trace != seen->trace) return place;
-        if (place->span.low == span->low && place->span.high == span->high) return place;
+        if (place->key.low == key.low && place->key.high == key.high) return place;
     }
 }
 
-bool merge_seen_has(const struct merge_seen *seen, const struct merge_span *span)
+struct merge_seen_place *merge_seen_find(const struct merge_seen *seen, struct merge_key key)
 {
-    return place_of(seen, span)->trace == seen->trace;
+    struct merge_seen_place *const place = place_of(seen, key);
+
+    return place->trace == seen->trace ? place : NULL;
 }
 
 /* At most half full. Without memory for more it stays as it is. */
@@ -60,17 +58,17 @@ static bool has_room(struct merge_seen *seen)
     grown.places = calloc(grown.mask + (size_t)1, sizeof *grown.places);
     if (grown.places == NULL) return false;
     for (uint32_t i = 0; i <= seen->mask; i++)
-        if (seen->places[i].trace == seen->trace) *place_of(&grown, &seen->places[i].span) = seen->places[i];
+        if (seen->places[i].trace == seen->trace) *place_of(&grown, seen->places[i].key) = seen->places[i];
     free(seen->places);
     *seen = grown;
     return true;
 }
 
-void merge_seen_add(struct merge_seen *seen, const struct merge_span *span)
+void merge_seen_add(struct merge_seen *seen, struct merge_key key, uint64_t note)
 {
     if (!has_room(seen)) return;
-    struct merge_seen_place *const place = place_of(seen, span);
+    struct merge_seen_place *const place = place_of(seen, key);
     assert(place->trace != seen->trace);
-    *place = (struct merge_seen_place){*span, seen->trace};
+    *place = (struct merge_seen_place){key, seen->trace, note};
     seen->count++;
 }

@@ -186,6 +186,76 @@ Test(compaction, equal_ids_with_other_content_are_all_kept)
     world_close(&world);
 }
 
+/* ---- spans of all kinds ------------------------------------------------------------------------------ */
+
+/* Everything that the wire allows, in more blocks than one, with ids that come again. */
+Test(compaction, odd_spans_come_back)
+{
+    struct world world = world_real();
+
+    cr_assert_eq(world_open_catalog(&world), OK);
+    for (uint16_t shard = 0; shard < 3; shard++) {
+        for (uint64_t seq = 1; seq <= 2; seq++) {
+            struct maker maker = {
+                .state = shard * 77U + seq, .traces = 12, .wildness = 200, .children_max = 9};
+            struct message body = maker_body(&maker, 300);
+            store_append(&world, shard, seq, monday_ns, message_slice(&body));
+            message_free(&body);
+        }
+        cr_assert_eq(segment_seal(world.catalog, world.io, shard), OK);
+    }
+    struct prints before = prints_now(&world);
+    prints_distinct(&before);
+    cr_assert_gt(before.count, 1200);
+    cr_assert_eq(compact_all(&world, much_later_ns), 1);
+    struct prints after = prints_now(&world);
+    cr_assert(prints_equal(&before, &after), "%zu, %zu distinct before", after.count, before.count);
+    prints_free(&before);
+    prints_free(&after);
+    world_close(&world);
+}
+
+/* More keys than a block has columns: their attributes have none, and must not lose their places. */
+static struct message body_of_many_keys(uint32_t first)
+{
+    struct message body = {0}, resource_spans = {0}, scope_spans = {0};
+
+    for (uint32_t i = 0; i < 300; i++) {
+        struct message span = {0};
+        message_ids(&span, i / 3, first * 1000U + i);
+        for (uint32_t k = 0; k < 10; k++) {
+            char key[32];
+            snprintf(key, sizeof key, "key-%u", first + i * 10 + k);
+            message_string_attribute(&span, 9, k % 3 == 0 ? "usual" : key, "value");
+        }
+        message_put(&scope_spans, 2, &span);
+    }
+    message_put(&resource_spans, 2, &scope_spans);
+    message_put(&body, 1, &resource_spans);
+    return body;
+}
+
+Test(compaction, attributes_without_a_column_come_back)
+{
+    struct world world = world_real();
+
+    cr_assert_eq(world_open_catalog(&world), OK);
+    for (uint16_t shard = 0; shard < 3; shard++) {
+        struct message body = body_of_many_keys(shard * 500U);
+        store_append(&world, shard, 1, monday_ns, message_slice(&body));
+        message_free(&body);
+        cr_assert_eq(segment_seal(world.catalog, world.io, shard), OK);
+    }
+    struct prints before = prints_now(&world);
+    cr_assert_eq(before.count, 900);
+    cr_assert_eq(compact_all(&world, much_later_ns), 1);
+    struct prints after = prints_now(&world);
+    cr_assert(prints_equal(&before, &after));
+    prints_free(&before);
+    prints_free(&after);
+    world_close(&world);
+}
+
 /* ---- days -------------------------------------------------------------------------------------------- */
 
 /* A segment of one window of a day. */
