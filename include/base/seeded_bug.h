@@ -30,11 +30,9 @@
     X(NO_SEGMENT_DIR_SYNC, "store/catalog_append", "a new segment's name is not synced")                     \
     X(KEEP_DUPLICATES, "store/catalog_open", "a block that is present twice is shown twice")                 \
     X(KEEP_REPLACED, "store/catalog_open", "what a merged segment stands for is used beside it")             \
-    X(NO_MERGED_SYNC, "store/segment_merged", "a merged segment gets its name before it is synced")          \
     X(NO_MERGED_DIR_SYNC, "store/segment_merged", "inputs are removed before the output's name is durable")  \
     X(NO_LINEAGE, "store/segment_merged", "a merged segment does not say what it stands for")                \
     X(NO_POSITIONS, "store/segment_merged", "a merged segment does not say how far shards had come")         \
-    X(MERGE_DROPS_EQUAL_IDS, "store/merge", "spans with the same id are dropped whatever their content")     \
     X(MERGE_LOSES_LAST, "store/merge", "the last block of a merge is not written")
 
 enum seeded_bug {

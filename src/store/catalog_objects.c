@@ -60,6 +60,7 @@ struct segment *segment_copy(const struct segment *from, uint32_t extra)
     if (copy == NULL) return NULL;
     copy->blocks_count = from->blocks_count;
     copy->unfiltered = from->unfiltered;
+    copy->has_copies = from->has_copies;
     segment_inherit(copy, from);
     for (uint32_t i = 0; i < from->blocks_count; i++) {
         copy->blocks[i] = from->blocks[i];

@@ -276,14 +276,20 @@ static void check_follows(const struct gathering *gathering, const struct block_
 }
 
 /* Marks by an impossible length; forget_marked() takes them out. */
-static void mark_duplicate(const struct block_ref *kept, const struct block_ref *ref,
-                           struct catalog_report *report)
+static void mark_duplicate(const struct gathering *gathering, const struct block_ref *kept,
+                           const struct block_ref *ref)
 {
     log_warn("store", "block present twice, the first is used", "file=%s and=%s seq=%" PRIu64,
              kept->segment->file->name, ref->segment->file->name, block_of(ref)->summary.seq);
     if (SEEDED_BUG(KEEP_DUPLICATES)) return;
     ref->segment->blocks[ref->place].summary.bytes = 0;
-    report->duplicates++;
+    gathering->report->duplicates++;
+    if (block_of(kept)->fenced || kept->segment->rows == NULL) ref->segment->has_copies = true;
+}
+
+static bool is_marked(const struct catalog_block *block)
+{
+    return block->summary.bytes == 0;
 }
 
 static void forget_marked(struct segment *segment)
@@ -291,7 +297,7 @@ static void forget_marked(struct segment *segment)
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < segment->blocks_count; i++) {
-        if (segment->blocks[i].summary.bytes == 0) {
+        if (is_marked(&segment->blocks[i])) {
             if (segment->filters != NULL) block_filters_drop(segment->filters[i]);
             continue;
         }
@@ -300,6 +306,38 @@ static void forget_marked(struct segment *segment)
         kept++;
     }
     segment->blocks_count = kept;
+}
+
+/* All of its blocks are used from other files, which are closed and sound: it is of no use any more. */
+static bool is_superfluous(const struct segment *segment)
+{
+    if (segment->blocks_count == 0 || segment->lineage != NULL || segment->has_copies) return false;
+    for (uint32_t i = 0; i < segment->blocks_count; i++)
+        if (!is_marked(&segment->blocks[i])) return false;
+    return true;
+}
+
+static void forget_duplicates(struct gathering *gathering, const struct block_ref *refs, uint32_t count)
+{
+    uint32_t left = 0;
+
+    for (uint32_t i = 1, kept = 0; i < count; i++) {
+        if (!same_id(&refs[kept], &refs[i]))
+            kept = i;
+        else if (!is_superfluous(refs[i].segment))
+            refs[kept].segment->has_copies = true;
+    }
+    for (uint32_t i = 0; i < gathering->count; i++) {
+        struct segment *const segment = gathering->segments[i];
+        if (is_superfluous(segment)) {
+            remove_file(gathering, segment->file->name, "a segment whose blocks stand in others is removed");
+            segment_drop(gathering->catalog, segment);
+            continue;
+        }
+        forget_marked(segment);
+        gathering->segments[left++] = segment;
+    }
+    gathering->count = left;
 }
 
 static void note_position(struct catalog *catalog, const struct catalog_block *block)
@@ -323,7 +361,6 @@ static enum err put_in_order(struct gathering *gathering)
     uint32_t count = 0;
 
     note_lineages(gathering);
-
     if (gathering->count > 0)
         qsort(gathering->segments, gathering->count, sizeof(struct segment *), by_arrival);
     struct block_ref *const refs = list_blocks(gathering, &count);
@@ -331,16 +368,15 @@ static enum err put_in_order(struct gathering *gathering)
     const struct block_ref *before = NULL;
     for (uint32_t i = 0; i < count; i++) {
         if (before != NULL && same_id(before, &refs[i])) {
-            mark_duplicate(before, &refs[i], gathering->report);
+            mark_duplicate(gathering, before, &refs[i]);
             continue;
         }
         if (before != NULL) check_follows(gathering, before, &refs[i]);
         note_position(gathering->catalog, block_of(&refs[i]));
         before = &refs[i];
     }
+    if (gathering->report->duplicates > 0) forget_duplicates(gathering, refs, count);
     free(refs);
-    for (uint32_t i = 0; i < gathering->count; i++)
-        forget_marked(gathering->segments[i]);
     return OK;
 }
 

@@ -73,6 +73,7 @@ struct segment {
     struct block_filters **filters; /* one per block, each may be NULL; NULL when closed */
     uint32_t blocks_count;
     struct catalog_block *blocks;
+    bool has_copies; /* a block of it stands in another file, too, and would be used if this one were gone */
     bool
         unfiltered; /* recovered: its filters are still to be built, and exclude nothing (segment_filters.c) */
 };

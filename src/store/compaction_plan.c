@@ -6,7 +6,8 @@
  * are still small. Each merge makes at least one file fewer, and none is larger than bytes_max, so it comes to an end.
  *
  * Left alone: what is not closed, what is damaged (nothing is taken away from a file with a fenced block), what still waits
- * for its filters (it is about to be written).
+ * for its filters (it is about to be written), and what has a block that stands in another file, too: that copy would be
+ * used when this one is gone.
  */
 #include "compaction_plan.h"
 
@@ -26,7 +27,8 @@ struct choice {
 
 static bool is_whole(const struct segment *segment)
 {
-    if (segment->rows == NULL || segment->unfiltered || segment->blocks_count == 0) return false;
+    if (segment->rows == NULL || segment->unfiltered || segment->has_copies || segment->blocks_count == 0)
+        return false;
     for (uint32_t i = 0; i < segment->blocks_count; i++)
         if (segment->blocks[i].fenced || segment->blocks[i].stray) return false;
     return true;

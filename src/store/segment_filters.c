@@ -126,6 +126,7 @@ static struct segment *with_filters(const struct segment_filters *build, const s
     if (segment == NULL) return NULL;
     segment->blocks_count = from->blocks_count;
     segment_inherit(segment, from);
+    segment->has_copies = from->has_copies;
     for (uint32_t i = 0; i < from->blocks_count; i++) {
         segment->blocks[i] = from->blocks[i];
         segment->filters[i] = build->of_block[from->blocks[i].index];

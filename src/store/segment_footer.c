@@ -300,6 +300,7 @@ struct segment *segment_closed(const struct segment *segment, struct segment_fil
     closed->blocks_count = segment->blocks_count;
     closed->rows = rows;
     segment_inherit(closed, segment);
+    closed->has_copies = segment->has_copies;
     return closed;
 }
 

@@ -106,7 +106,6 @@ enum err segment_merged_finish(struct segment_merged *merged, struct io *io, str
     struct segment_file *buffered;
     struct segment_rows *rows;
 
-    if (!SEEDED_BUG(NO_MERGED_SYNC)) TRY(io_datasync_now(io, merged->segment->file->file));
     TRY(segment_footer_write(io, merged->segment, merged->offset, segment_rows_may_stay(catalog), &rows));
     const enum err err = name_it(merged, io, &buffered);
 

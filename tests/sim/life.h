@@ -7,6 +7,8 @@
 
 #include "model.h"
 
+#include "store/compaction.h"
+
 enum {
     DEPTH_MAX = 3,   /* a crash, in its recovery or second life, in the recovery of that */
     POOL_BLOCKS = 3, /* live blocks of one world */
@@ -27,10 +29,12 @@ struct life {
     struct model model;
     struct sending sendings[WORKLOAD_STEPS_MAX]; /* none is used twice in a life */
     unsigned sendings_count;
-    uint64_t position; /* of the last answer */
+    uint64_t position;           /* of the last answer */
+    struct compactor *compactor; /* NULL until needed */
     unsigned depth;
     bool serving; /* from the end of recovery to the beginning of the stop: the live set may be looked at */
     bool disordered;
+    uint64_t merge_steps; /* that did something, in all lives */
 };
 
 static struct live_block *pools[DEPTH_MAX + 1][POOL_BLOCKS];
@@ -135,6 +139,19 @@ static inline void life_fail_soon(struct life *life, uint32_t draw)
              draw / 16 % 2 == 0 ? ERR_IO : ERR_NO_SPACE, false);
 }
 
+static inline void life_merge(struct life *life)
+{
+    const struct compaction_config config = {.delay_ns = 1, .reserve_free = 1};
+    struct world *const world = &life->world;
+
+    if (life->compactor == NULL) {
+        const enum err err = compactor_open(world->catalog, &config, &life->compactor);
+        assert(err == OK);
+    }
+    if (compactor_step(life->compactor, world->pool_io, io_wall_ns(world->pool_io) + 86400 * NS_PER_S))
+        life->merge_steps++;
+}
+
 static inline void life_take(struct life *life, const struct step *step)
 {
     struct world *world = &life->world;
@@ -150,6 +167,7 @@ static inline void life_take(struct life *life, const struct step *step)
     case STEP_CLOSE: shard_close_live(world->shard); return;
     case STEP_LAND: life_land(life); return;
     case STEP_FAULT: life_fail_soon(life, step->id); return;
+    case STEP_MERGE: life_merge(life); return;
     case STEP_IDLE:
         for (unsigned turn = 0; turn < 4; turn++)
             shard_turn(world->shard, NS_PER_S);
@@ -169,6 +187,7 @@ static inline enum err life_begin(struct life *life, struct sim *sim, const stru
     life->disordered = false;
     life->serving = false;
     life->sendings_count = 0;
+    life->compactor = NULL;
     const enum err err = world_start(&life->world, &config);
     life->serving = err == OK;
     return err;
@@ -188,6 +207,7 @@ static inline void life_finish(struct life *life)
         if (sending->body.ptr != NULL) shard_body_release(life->world.shard, &sending->body);
     }
     life->serving = false;
+    if (life->compactor != NULL) compactor_close(life->compactor, life->world.pool_io);
     world_stop(&life->world);
 }
 

@@ -71,6 +71,12 @@ static struct campaign campaign = {
 static void try_image(struct sim *image, const struct model *model, unsigned must, unsigned depth,
                       uint64_t random);
 
+/* Segments are merged in every second workload. */
+static bool campaign_merges(void)
+{
+    return campaign.workload_seed % 4 == 1 || campaign.workload_seed % 4 == 2;
+}
+
 /* ---- reports ---------------------------------------------------------------------------------------- */
 
 static void count_verdict(enum verdict verdict, const char *where, unsigned depth)
@@ -140,7 +146,8 @@ static void second_life(struct life *life, struct sim *sim, uint64_t random)
     workload_make(&workload, random,
                   &(struct workload_shape){.first_id = FIRST_ID_LATER + 50 * life->depth,
                                            .requests = REQUESTS_LATER,
-                                           .close_every = 4});
+                                           .close_every = 4,
+                                           .merges = campaign_merges()});
     if (life->depth < DEPTH_MAX) sim_watch(sim, spring, &ambush);
     life_run(life, &workload);
     sim_watch(sim, NULL, NULL);
@@ -249,8 +256,9 @@ static uint64_t run_workload(uint64_t seed)
     workload_make(&workload, seed,
                   &(struct workload_shape){.first_id = 1,
                                            .requests = (unsigned)campaign.requests,
-                                           .close_every = 12,
-                                           .faults = faults ? 10 : 0});
+                                           .close_every = campaign_merges() ? 5 : 12,
+                                           .faults = faults ? 10 : 0,
+                                           .merges = campaign_merges()});
     sim_watch(sim, before_event, life);
     if (life_begin(life, sim, &nothing, 0) != OK) {
         count_verdict(LOST, "no start on an empty disk", 0);
@@ -350,9 +358,13 @@ int main(int argc, char **argv)
     for (uint64_t seed = campaign.seed; campaign.images < campaign.images_max; seed++) {
         hash = hash_mix(hash ^ try_workload(seed), seed);
     }
+    uint64_t merge_steps = 0;
+    for (unsigned depth = 0; depth <= DEPTH_MAX; depth++)
+        merge_steps += lives[depth]->merge_steps;
     lives_close();
     if (campaign.hash) printf("hash=%016" PRIx64 "\n", hash);
-    printf("second_lives=%" PRIu64 " nested=%" PRIu64 "\n", campaign.second_lives, campaign.nested);
+    printf("second_lives=%" PRIu64 " nested=%" PRIu64 " merge_steps=%" PRIu64 "\n", campaign.second_lives,
+           campaign.nested, merge_steps);
     printf("images=%" PRIu64 " lost=%" PRIu64 " doubled=%" PRIu64 " wrong=%" PRIu64 " seed=%" PRIu64 "\n",
            campaign.images, campaign.counts[LOST], campaign.counts[DOUBLED], campaign.counts[WRONG],
            campaign.seed);

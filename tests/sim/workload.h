@@ -1,7 +1,7 @@
 /*
  * A workload: some forty requests of every kind with pauses, seals and idle moments between them, all of it
  * drawn from a seed. Small bodies share commit groups, large ones are written in place; some are compressed,
- * some malformed, some sent twice, some without spans.
+ * some malformed, some sent twice, some without spans. In some workloads segments are merged meanwhile.
  */
 #ifndef TESTS_SIM_WORKLOAD_H
 #define TESTS_SIM_WORKLOAD_H
@@ -25,6 +25,7 @@ enum step_kind {
     STEP_CLOSE,     /* the open live block is closed, to be sealed */
     STEP_LAND,      /* turns until every answer has come */
     STEP_IDLE,      /* some seconds pass */
+    STEP_MERGE,     /* one step of compaction, as if all windows were over */
     STEP_FAULT,     /* some operation soon fails: a write, a sync or a call on a name */
 };
 
@@ -64,7 +65,8 @@ static inline void workload__add(struct workload *workload, enum step_kind kind,
     workload->steps[workload->count++] = (struct step){kind, id};
 }
 
-static inline void workload__add_request(struct workload *workload, uint32_t id, uint32_t first_id)
+static inline void workload__add_request(struct workload *workload, uint32_t id, uint32_t first_id,
+                                         bool may_repeat)
 {
     const uint64_t draw = workload_draw(workload, 100);
 
@@ -76,7 +78,7 @@ static inline void workload__add_request(struct workload *workload, uint32_t id,
         workload__add(workload, STEP_MALFORMED, id);
     else if (draw < 88)
         workload__add(workload, STEP_EMPTY, id);
-    else if (id > first_id)
+    else if (id > first_id && may_repeat)
         workload__add(workload, STEP_SEND, first_id + (uint32_t)workload_draw(workload, id - first_id));
 }
 
@@ -94,6 +96,7 @@ struct workload_shape {
     unsigned requests;
     unsigned close_every; /* about so many requests, a live block is closed */
     unsigned faults;      /* in a hundred requests */
+    bool merges; /* segments are merged; then nothing is sent twice, for equal spans would become one */
 };
 
 static inline void workload_make(struct workload *workload, uint64_t seed, const struct workload_shape *shape)
@@ -104,7 +107,7 @@ static inline void workload_make(struct workload *workload, uint64_t seed, const
             workload__add(workload, STEP_FAULT, (uint32_t)workload_draw(workload, 1000));
             if (workload_draw(workload, 2) == 0) workload__add_failing_seal(workload);
         }
-        workload__add_request(workload, id, shape->first_id);
+        workload__add_request(workload, id, shape->first_id, !shape->merges);
         if (workload_draw(workload, 2) == 0) workload__add(workload, STEP_FLUSH, 0);
         for (uint64_t turns = workload_draw(workload, 4); turns > 0; turns--)
             workload__add(workload, STEP_TURN, 0);
@@ -112,8 +115,12 @@ static inline void workload_make(struct workload *workload, uint64_t seed, const
         if (workload_draw(workload, shape->close_every) == 0) workload__add(workload, STEP_CLOSE, 0);
         if (workload_draw(workload, 12) == 0) workload__add(workload, STEP_LAND, 0);
         if (workload_draw(workload, 20) == 0) workload__add(workload, STEP_IDLE, 0);
+        for (uint64_t steps = shape->merges ? workload_draw(workload, 3) : 0; steps > 0; steps--)
+            workload__add(workload, STEP_MERGE, 0);
     }
     workload__add(workload, STEP_LAND, 0);
+    for (unsigned steps = shape->merges ? 6 : 0; steps > 0; steps--)
+        workload__add(workload, STEP_MERGE, 0);
 }
 
 #endif

@@ -140,7 +140,7 @@ Test(catalog, uses_a_block_once_that_is_there_twice)
     copy_file(&world, "0000-000000000001.seg", "0000-000000000009.seg"); /* not closed: 5 */
     for (unsigned start = 0; start < 2; start++) {
         cr_assert_eq(world_open_catalog(&world), OK);
-        cr_assert_eq(world.report.duplicates, 5);
+        cr_assert_eq(world.report.duplicates, start == 0 ? 5 : 0, "files of which nothing is used go");
         cr_assert_eq(world.report.blocks, 5);
         cr_assert_eq(world_count_blocks(&world), 5);
         cr_assert_eq(world.report.gaps, 0);
