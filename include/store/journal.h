@@ -40,6 +40,8 @@ struct journal_config {
     unsigned writes_in_flight_max; /* 1..4, default 2 */
     uint64_t further_bytes;        /* a write beside another goes out when so much waits; 0: whatever waits */
     struct metrics *metrics;       /* borrowed; may be NULL */
+    bool look; /* for who only looks: nothing is written, removed or synced, and journal_start() may
+                                      not be called */
 };
 
 /* What ingest decided about a request; kept in the frame, never decided again at replay. */

@@ -534,9 +534,8 @@ static enum err open_sections(struct block_reader *reader)
     return reader->plain == NULL ? ERR_NO_MEMORY : OK;
 }
 
-static enum err open_tables(struct block_reader *reader)
+enum err reader_tables(struct block_reader *reader)
 {
-    TRY(open_sections(reader));
     TRY(open_columns(reader));
     TRY(open_chunks(reader));
     TRY(open_pieces(reader));
@@ -549,7 +548,7 @@ static enum err open_tables(struct block_reader *reader)
     return open_operations(reader);
 }
 
-enum err block_open(const struct block_source *source, struct block_reader **out)
+enum err reader_open(const struct block_source *source, struct block_reader **out)
 {
     struct block_reader *const reader = calloc(1, sizeof *reader);
     uint8_t *const header = malloc(BLOCK_HEADER_BYTES);
@@ -565,10 +564,24 @@ enum err block_open(const struct block_source *source, struct block_reader **out
     free(header);
     if (err == OK) {
         summarise(&reader->header, &reader->summary);
-        err = open_tables(reader);
+        err = open_sections(reader);
     }
     if (err != OK) {
         if (reader != NULL) block_close(reader);
+        return err;
+    }
+    *out = reader;
+    return OK;
+}
+
+enum err block_open(const struct block_source *source, struct block_reader **out)
+{
+    struct block_reader *reader;
+
+    TRY(reader_open(source, &reader));
+    const enum err err = reader_tables(reader);
+    if (err != OK) {
+        block_close(reader);
         return err;
     }
     *out = reader;

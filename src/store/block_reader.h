@@ -64,6 +64,9 @@ struct block_reader {
     size_t memory;
 };
 
+/* The two halves of block_open(): header and section table; then all tables. */
+enum err reader_open(const struct block_source *source, struct block_reader **out);
+enum err reader_tables(struct block_reader *reader);
 /* Memory that is counted and freed by block_close(); NULL: none. */
 void *reader_alloc(struct block_reader *reader, size_t count, size_t size);
 /* Plain bytes of a section; checked before use. */

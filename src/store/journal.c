@@ -122,7 +122,7 @@ static enum err tail_place(struct journal *journal)
 
 enum err journal_start(struct journal *journal)
 {
-    assert(journal->stage == JOURNAL_REPLAYED);
+    assert(journal->stage == JOURNAL_REPLAYED && !journal->config.look);
 
     TRY(tail_place(journal));
     journal->stage = JOURNAL_STARTED;

@@ -79,7 +79,7 @@ enum err journal__files_open(struct journal *journal)
     if (err == OK) err = files_load(journal, &listing);
     free(listing.sequences);
     free(listing.unfinished);
-    if (err != OK) return err;
+    if (err != OK || journal->config.look) return err;
 
     /* what a crashed process had written but not synced becomes durable before it is believed */
     TRY(io_dir_sync(journal->io, journal->dir));
@@ -136,12 +136,13 @@ static enum err files_load(struct journal *journal, const struct listing *listin
         if (listing->sequences[i] >= journal->spare.next_sequence)
             journal->spare.next_sequence = listing->sequences[i] + 1;
         if (listing->unfinished[i]) {
-            TRY(io_unlink(journal->io, journal->dir, name));
+            if (!journal->config.look) TRY(io_unlink(journal->io, journal->dir, name));
             continue;
         }
         struct journal_file *const file = &journal->files[journal->files_count];
         *file = (struct journal_file){.sequence = listing->sequences[i], .base = JOURNAL_UNMAPPED};
-        TRY(io_file_open(journal->io, journal->dir, name, WRITE_FLAGS, &file->handle));
+        TRY(io_file_open(journal->io, journal->dir, name, journal->config.look ? 0 : WRITE_FLAGS,
+                         &file->handle));
         journal->files_count++;
         TRY(io_file_size(journal->io, file->handle, &file->bytes));
         TRY(file_load(journal, file, &known));

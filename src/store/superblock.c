@@ -16,6 +16,7 @@
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "io/io.h"
+#include "store/look.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -216,4 +217,29 @@ void superblock_close(struct superblock *superblock, struct io *io)
 {
     io_file_close(io, superblock->file);
     superblock->file = NULL;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------- */
+
+enum err superblock_look(struct io *io, struct io_file *file, struct superblock_look *out)
+{
+    struct superblock_page pages[COPIES];
+    size_t count = 0;
+
+    memset(pages, 0, sizeof pages);
+    *out = (struct superblock_look){.differ = false};
+    TRY(io_file_size(io, file, &out->file_bytes));
+    TRY(io_read_now(io, file, pages, sizeof pages, 0, &count));
+    for (unsigned i = 0; i < COPIES; i++)
+        out->sound[i] = page_sound(&pages[i]);
+    if (!out->sound[0] && !out->sound[1]) return OK;
+    const struct superblock_page *const page = &pages[out->sound[0] ? 0 : 1];
+    if (page->min_reader > MAJOR) return ERR_VERSION;
+    out->differ = out->sound[0] && out->sound[1] && memcmp(&pages[0], &pages[1], PAGE_BYTES) != 0;
+    out->major = page->major;
+    out->minor = page->minor;
+    out->created_ns = page->created_ns;
+    memcpy(out->uuid, page->uuid, sizeof out->uuid);
+    memcpy(&out->instance, page->uuid, sizeof out->instance);
+    return OK;
 }

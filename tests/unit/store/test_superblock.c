@@ -4,6 +4,7 @@
 #include "segment_fixture.h"
 
 #include "base/crc32c.h"
+#include "store/look.h"
 
 #include <criterion/criterion.h>
 
@@ -195,4 +196,38 @@ Test(superblock, survives_a_fault_in_every_operation)
         if (err == OK) cr_assert_eq(superblock.instance, instance);
         world_close(&world);
     }
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------- */
+
+static struct superblock_look look_at(struct world *world)
+{
+    struct superblock_look look;
+    struct io_file *file;
+
+    cr_assert_eq(io_file_open(world->io, world->dir, "superblock", 0, &file), OK);
+    cr_assert_eq(superblock_look(world->io, file, &look), OK);
+    io_file_close(world->io, file);
+    return look;
+}
+
+Test(superblock, a_look_tells_both_copies_and_repairs_none)
+{
+    struct world world = world_sim_new(1);
+    const struct superblock made = open_once(&world);
+    struct superblock_look look = look_at(&world);
+
+    cr_assert(look.sound[0] && look.sound[1] && !look.differ);
+    cr_assert_eq(look.instance, made.instance);
+    cr_assert_eq(look.created_ns, made.created_ns);
+    spoil(&world, 3000);
+    look = look_at(&world);
+    cr_assert(!look.sound[0] && look.sound[1]);
+    cr_assert_eq(look.instance, made.instance);
+    look = look_at(&world);
+    cr_assert(!look.sound[0], "it is as it was");
+    spoil(&world, 5000);
+    look = look_at(&world);
+    cr_assert(!look.sound[0] && !look.sound[1]);
+    world_close(&world);
 }
