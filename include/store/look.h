@@ -35,6 +35,16 @@ struct look_fault {
 };
 typedef void look_fault_fn(void *context, const struct look_fault *fault);
 
+/* What a file is, by its first bytes. */
+enum look_file {
+    LOOK_FILE_UNKNOWN,
+    LOOK_FILE_SUPERBLOCK,
+    LOOK_FILE_SEGMENT,
+    LOOK_FILE_JOURNAL,
+    LOOK_FILE_BLOCK
+};
+enum look_file look_file(const uint8_t magic[8]);
+
 /* ---- superblock -------------------------------------------------------------------------------------- */
 
 struct superblock_look {
@@ -128,7 +138,7 @@ struct block_look_part {
     uint32_t column;      /* or LOOK_NONE */
     const char *encoding; /* static text: "planes", "bytes", ... */
     uint8_t width;        /* of planes: bytes of an integer */
-    uint32_t values;
+    uint32_t values;      /* integers, or entries of a dictionary */
 };
 typedef void block_look_part_fn(void *context, const struct block_look_part *part);
 /*

@@ -134,7 +134,7 @@ static struct block_look_part part_of(const struct block_chunk *chunk, uint32_t 
                                     .column = field ? LOOK_NONE : (stream - STREAM_FIXED_COUNT) / 2,
                                     .encoding = chunk->encoding == ENCODING_PLANES ? "planes" : "bytes",
                                     .width = chunk->width,
-                                    .values = chunk->count};
+                                    .values = chunk->encoding == ENCODING_PLANES ? chunk->count : 0};
 }
 
 /* Planes that are raw lie in a section of their own. */

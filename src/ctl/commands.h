@@ -1,0 +1,10 @@
+/* The commands of spanmillctl, a file each. words are those behind the command's name. */
+#ifndef CTL_COMMANDS_H
+#define CTL_COMMANDS_H
+
+#include "arguments.h"
+
+enum ctl_exit command_inspect(int count, const char *const *words);
+enum ctl_exit command_verify(int count, const char *const *words);
+
+#endif

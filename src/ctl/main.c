@@ -1,0 +1,52 @@
+/* The operator's tool: finds the command and lets it do the rest. */
+#include "base/log.h"
+#include "commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    enum ctl_exit (*run)(int count, const char *const *words);
+    const char *help;
+} commands[] = {
+    {"inspect", command_inspect, "shows what a file of a data directory holds, and where its bytes go"},
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void help(FILE *to)
+{
+    fputs("spanmillctl " SPANMILL_VERSION ": looks at a data directory of spanmill, without a server.\n\n"
+          "Usage: spanmillctl COMMAND [OPTIONS]\n\n",
+          to);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fputs("  --help, --version\n\n"
+          "spanmillctl COMMAND --help tells the options of a command. None writes to a data directory.\n"
+          "Exit codes: 0 fine; 1 damage found; 2 wrong usage; 3 cannot read what was named.\n",
+          to);
+}
+
+int main(int count, char **words)
+{
+    const char *const *const arguments = (const char *const *)words;
+
+    log_set_level(LOG_ERROR +
+                  1); /* what the store has to say to a server's operator; findings are told here */
+    if (count < 2) {
+        help(stderr);
+        return CTL_USAGE;
+    }
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(arguments[1], commands[i].name) == 0) return commands[i].run(count - 2, arguments + 2);
+    if (strcmp(arguments[1], "--help") == 0 || strcmp(arguments[1], "help") == 0) {
+        help(stdout);
+        return CTL_FINE;
+    }
+    if (strcmp(arguments[1], "--version") == 0) {
+        puts("spanmillctl " SPANMILL_VERSION);
+        return CTL_FINE;
+    }
+    fprintf(stderr, "spanmillctl: unknown command '%.100s'; see spanmillctl --help\n", arguments[1]);
+    return CTL_USAGE;
+}
