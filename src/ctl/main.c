@@ -11,6 +11,7 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"inspect", command_inspect, "shows what a file of a data directory holds, and where its bytes go"},
+    {"verify", command_verify, "checks every byte of a data directory, and says where damage is"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

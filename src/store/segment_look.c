@@ -243,8 +243,33 @@ static void check_blocks(const struct segment_look *look, look_fault_fn *tell, v
     }
 }
 
+/*
+ * Was the file closed, though its trailer is not sound? Nothing but a trailer has two of these three; a torn closing leaves
+ * none, for the trailer is the last sector.
+ */
+static bool has_spoilt_trailer(const struct segment_look *look)
+{
+    struct segment_trailer trailer;
+    char magic[8];
+
+    if (look->trailer_sound || look->file_bytes < SEGMENT_ALIGN + sizeof trailer) return false;
+    if (segment_file_read(look->own->file, look->own->io, look->file_bytes - sizeof trailer, &trailer,
+                          sizeof trailer) != OK)
+        return false;
+    const bool named = memcmp(trailer.magic, SEGMENT_MAGIC_REVERSED, sizeof trailer.magic) == 0;
+    const bool fits = trailer.file_length == look->file_bytes;
+    const bool leads = trailer.directory_offset < look->file_bytes - sizeof magic &&
+                       segment_file_read(look->own->file, look->own->io, trailer.directory_offset, magic,
+                                         sizeof magic) == OK &&
+                       memcmp(magic, SEGMENT_MAGIC_FOOTER, sizeof magic) == 0;
+    return named + fits + leads >= 2;
+}
+
 enum err segment_look_check(struct segment_look *look, look_fault_fn *tell, void *context)
 {
+    if (has_spoilt_trailer(look))
+        look_tell(tell, context, "the trailer fails its checksum",
+                  look->file_bytes - sizeof(struct segment_trailer));
     check_header(look, tell, context);
     check_blocks(look, tell, context);
     if (look->trailer_sound && !look->closed)

@@ -206,6 +206,8 @@ Test(segment_look, a_spoilt_trailer_makes_it_one_that_is_walked)
     cr_assert(!look->closed && !look->trailer_sound);
     cr_assert_eq(look->blocks_count, BLOCKS);
     cr_assert_eq(look->end, blocks_end);
+    cr_assert_eq(check(look).count, 1);
+    cr_assert_str_eq(check(look).first, "the trailer fails its checksum");
     segment_look_close(look);
     scene_close(&scene);
 }

@@ -1,0 +1,240 @@
+/*
+ * Every file of segments/: what is around the blocks, then each block to its last byte, together with its filters, which
+ * are read for a group of blocks at once.
+ *
+ * A file that is not closed is what a crash leaves behind: its blocks are those of a walk, and the tail behind them is not
+ * damage.
+ */
+#include "verify_private.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILTERS_AT_ONCE = 32 }; /* two of at most 1 MiB for each block */
+
+/* ---- one block ----------------------------------------------------------------------------------------- */
+
+struct block_context {
+    struct verify *verify;
+    struct segment_look *look;
+    uint32_t block;
+    uint64_t faults;
+};
+
+static void name_section(const struct block_source *source, struct finding *finding)
+{
+    struct block_reader *reader;
+
+    if (finding->section == LOOK_NONE || block_look_open(source, &reader) != OK) return;
+    finding->section_name = block_look_section(reader, finding->section).name;
+    block_close(reader);
+}
+
+static void on_fault(void *context, const struct look_fault *fault)
+{
+    struct block_context *const at = context;
+    const struct catalog_block *const block = &at->look->blocks[at->block];
+    const struct block_source source = segment_look_source(at->look, at->block);
+    struct finding finding = {.damage = true,
+                              .offset = block->offset + fault->offset,
+                              .block = at->block,
+                              .seq = block->summary.seq,
+                              .section = fault->section,
+                              .page = fault->page,
+                              .column = fault->column};
+
+    at->faults++;
+    memcpy(finding.file, at->verify->file, sizeof finding.file);
+    snprintf(finding.what, sizeof finding.what, "%s", fault->what);
+    name_section(&source, &finding);
+    verify_tell(at->verify, &finding);
+}
+
+static enum err place(struct verify *verify, const struct placed_block *block)
+{
+    if (verify->placed_count == verify->placed_capacity) {
+        const uint32_t capacity = verify->placed_capacity * 2 + 256;
+        struct placed_block *const grown = realloc(verify->placed, capacity * sizeof *grown);
+        if (grown == NULL) return ERR_NO_MEMORY;
+        verify->placed = grown;
+        verify->placed_capacity = capacity;
+    }
+    verify->placed[verify->placed_count++] = *block;
+    return OK;
+}
+
+static enum err verify_block(struct verify *verify, struct segment_look *look, uint32_t segment,
+                             uint32_t number, const struct filter filters[2])
+{
+    const struct catalog_block *const block = &look->blocks[number];
+    const struct block_source source = segment_look_source(look, number);
+    struct block_context context = {.verify = verify, .look = look, .block = number};
+
+    TRY(block_verify(&source, &block->summary, filters, on_fault, &context));
+    verify->totals.blocks++;
+    verify->totals.spans += block->summary.spans;
+    verify_bytes(verify, block->summary.bytes);
+    const struct placed_block placed = {.shard = block->summary.shard,
+                                        .counts = !block->fenced && !block->stray,
+                                        .damaged = context.faults > 0,
+                                        .seq = block->summary.seq,
+                                        .lsn_first = block->summary.lsn_first,
+                                        .lsn_end = block->summary.lsn_end,
+                                        .offset = block->offset,
+                                        .segment = segment,
+                                        .block = number};
+    return place(verify, &placed);
+}
+
+/* ---- blocks with their filters ------------------------------------------------------------------------- */
+
+struct group {
+    uint32_t first, count;
+    struct filter of[2][FILTERS_AT_ONCE]; /* by enum filter_kind */
+};
+
+static void ignore_fault(void *context, const struct look_fault *fault)
+{
+    (void)context, (void)fault;
+}
+
+/* Each group reads all rows: what is wrong with them is told once. */
+static enum err read_filters(struct verify *verify, struct segment_look *look, struct group *group)
+{
+    look_fault_fn *const tell = group->first == 0 ? verify_on_fault : ignore_fault;
+
+    for (enum filter_kind kind = FILTER_TRACE; kind <= FILTER_TOKEN; kind++) {
+        if (look->cells[kind] == 0) continue;
+        TRY(segment_look_filters(look, kind, group->first, group->count, group->of[kind], tell, verify));
+    }
+    return OK;
+}
+
+static enum err verify_group(struct verify *verify, struct segment_look *look, uint32_t segment,
+                             struct group *group)
+{
+    enum err err = read_filters(verify, look, group);
+
+    for (uint32_t i = 0; i < group->count && err == OK; i++) {
+        const struct filter filters[2] = {group->of[FILTER_TRACE][i], group->of[FILTER_TOKEN][i]};
+        err = verify_block(verify, look, segment, group->first + i, filters);
+    }
+    for (uint32_t i = 0; i < group->count; i++) {
+        free(group->of[FILTER_TRACE][i].bytes);
+        free(group->of[FILTER_TOKEN][i].bytes);
+    }
+    return err;
+}
+
+static enum err verify_blocks(struct verify *verify, struct segment_look *look, uint32_t segment)
+{
+    for (uint32_t first = 0; first < look->blocks_count; first += FILTERS_AT_ONCE) {
+        const uint32_t left = look->blocks_count - first;
+        struct group group = {.first = first, .count = left < FILTERS_AT_ONCE ? left : FILTERS_AT_ONCE};
+        TRY(verify_group(verify, look, segment, &group));
+    }
+    return OK;
+}
+
+/* ---- one file ------------------------------------------------------------------------------------------ */
+
+static void note_state(struct verify *verify, const struct segment_look *look)
+{
+    bool good = false;
+
+    for (uint32_t i = 0; i < look->blocks_count; i++)
+        good |= !look->blocks[i].fenced;
+    if (!look->closed)
+        verify_note(verify, look->end,
+                    "not closed: the next start closes it; %" PRIu64 " bytes behind its last block",
+                    look->file_bytes - look->end);
+    else if (good && look->cells[FILTER_TRACE] == 0)
+        verify_note(verify, look->directory_offset,
+                    "it has no filters yet: a server builds them in the background");
+}
+
+static enum err verify_look(struct verify *verify, struct segment_look *look, uint32_t segment)
+{
+    uint64_t in_blocks = 0;
+
+    if (!look->closed && verify->options.while_running) return OK; /* it is being written */
+    if (verify->instance_known && look->instance != verify->instance &&
+        (look->closed || look->header_sound)) {
+        verify_note(verify, 0, "of another instance: left alone");
+        return OK;
+    }
+    verify->totals.segments++;
+    note_state(verify, look);
+    TRY(segment_look_check(look, verify_on_fault, verify));
+    TRY(verify_blocks(verify, look, segment));
+    for (uint32_t i = 0; i < look->blocks_count; i++)
+        in_blocks += look->blocks[i].summary.bytes;
+    verify_bytes(verify, look->file_bytes > in_blocks ? look->file_bytes - in_blocks : 0);
+    return OK;
+}
+
+/* Neither a header nor a block in it. A crash while a file is made leaves an empty one, or zeros. */
+static enum err verify_nothing(struct verify *verify, struct io_dir *dir, const char *name)
+{
+    uint8_t piece[4096];
+    struct io_file *file;
+    size_t count = sizeof piece;
+    uint64_t at = 0;
+    bool zero = true;
+
+    TRY(io_file_open(verify->io, dir, name, 0, &file));
+    enum err err = OK;
+    for (; err == OK && count == sizeof piece && zero; at += count) {
+        err = io_read_now(verify->io, file, piece, sizeof piece, at, &count);
+        for (size_t i = 0; err == OK && i < count; i++)
+            zero &= piece[i] == 0;
+    }
+    io_file_close(verify->io, file);
+    if (err == OK && zero)
+        verify_note(verify, 0, "empty: a crash while it was made");
+    else
+        verify_damage(verify, 0, LOOK_NONE,
+                      "neither its header nor any block is sound: not a segment, or lost");
+    verify_bytes(verify, at);
+    return OK;
+}
+
+static enum err verify_segment(struct verify *verify, struct io_dir *dir, uint32_t number)
+{
+    const char *const name = verify->segments.names[number];
+    struct segment_look *look;
+    const size_t len = strlen(name);
+
+    snprintf(verify->file, sizeof verify->file, "segments/%s", name);
+    if (len < 4 || strcmp(name + len - 4, ".seg") != 0) {
+        verify_note(verify, 0, "not a segment by its name: left alone");
+        return OK;
+    }
+    enum err err = segment_look_open(verify->io, dir, name, &look);
+    if (err == ERR_NOT_FOUND && verify->options.while_running) return OK; /* it is gone meanwhile */
+    if (err == ERR_CORRUPT && verify->options.while_running) return OK;   /* it is being made */
+    if (err == ERR_CORRUPT) return verify_nothing(verify, dir, name);
+    if (err == ERR_IO || err == ERR_DENIED) {
+        verify_damage(verify, 0, LOOK_NONE, "cannot be read: %s", err_text(err));
+        return OK;
+    }
+    TRY(err);
+    err = verify_look(verify, look, number);
+    segment_look_close(look);
+    return err;
+}
+
+enum err verify_segments(struct verify *verify)
+{
+    struct io_dir *dir;
+    enum err err = io_dir_open(verify->io, verify->dir, "segments", false, &dir);
+
+    if (err == ERR_NOT_FOUND) return OK; /* a directory that no server has used yet */
+    TRY(err);
+    err = verify_list(verify, dir, &verify->segments);
+    for (uint32_t i = 0; i < verify->segments.count && err == OK; i++)
+        err = verify_segment(verify, dir, i);
+    io_dir_close(verify->io, dir);
+    return err;
+}
