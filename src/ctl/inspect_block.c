@@ -87,11 +87,11 @@ static enum err show(struct out *out, struct block_reader *reader, const struct 
         show_head(out, reader);
         show_sections(out, reader, sound);
     }
-    const enum err err = block_look_tables(reader);
+    enum err err = block_look_tables(reader);
+    if (err == OK) err = show_columns(out, reader);
+    if (err == OK && options->rows > 0) err = inspect_rows(out, reader, options->rows);
     if (err == ERR_CORRUPT) *sound = false; /* the sections above say which; the rest is not to be had */
-    if (err != OK) return err == ERR_CORRUPT ? OK : err;
-    TRY(show_columns(out, reader));
-    return options->rows > 0 ? inspect_rows(out, reader, options->rows) : OK;
+    return err == ERR_CORRUPT ? OK : err;
 }
 
 enum err inspect_block(struct out *out, const struct block_source *source,
