@@ -62,6 +62,17 @@ enum err superblock_look(struct io *io, struct io_file *file, struct superblock_
 
 /* ---- segments ---------------------------------------------------------------------------------------- */
 
+/* A segment that a merged one stands for: the file that is it is not used any more. */
+struct segment_look_replaced {
+    uint64_t seq, created_ns;
+    uint16_t shard;
+};
+/* How far a shard had come in what a merged segment stands for. */
+struct segment_look_position {
+    uint64_t next_seq, sealed_lsn;
+    uint16_t shard;
+};
+
 /* Complete, so that it can be read; made and freed here. */
 struct segment_look {
     uint64_t file_bytes;
@@ -76,7 +87,9 @@ struct segment_look {
     /* of a closed one */
     uint64_t directory_offset, directory_bytes, closed_ns;
     uint8_t level;
-    uint32_t replaces;
+    uint32_t replaces_count, positions_count;
+    struct segment_look_replaced *replaces;
+    struct segment_look_position *positions;
     uint32_t cells[2]; /* rows by enum filter_kind; 0: none */
     uint64_t rows_offset[2];
     /* of one that is not closed */

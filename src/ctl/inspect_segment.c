@@ -41,7 +41,6 @@ static void show_head(struct out *out, const struct segment_look *look)
     out_time(out, "created", look->created_ns);
     if (look->closed) out_time(out, "closed", look->closed_ns);
     out_number(out, "level", look->level);
-    out_number(out, "replaces", look->replaces);
     out_number(out, "block_seq", look->block_seq);
     out_number(out, "lsn_first", look->lsn_first);
     out_number(out, "blocks", look->blocks_count);
@@ -53,6 +52,30 @@ static void show_head(struct out *out, const struct segment_look *look)
     if (look->closed) out_number(out, "directory_length", look->directory_bytes);
     if (!look->closed) out_number(out, "tail_bytes", look->file_bytes - look->end);
     out_group_end(out);
+}
+
+/* What a merged segment says beside its blocks. */
+static void show_lineage(struct out *out, const struct segment_look *look)
+{
+    if (look->replaces_count + look->positions_count == 0) return;
+    out_table(out, "replaces");
+    for (uint32_t i = 0; i < look->replaces_count; i++) {
+        out_row(out);
+        out_number(out, "shard", look->replaces[i].shard);
+        out_number(out, "seq", look->replaces[i].seq);
+        out_time(out, "created", look->replaces[i].created_ns);
+        out_row_end(out);
+    }
+    out_table_end(out);
+    out_table(out, "positions");
+    for (uint32_t i = 0; i < look->positions_count; i++) {
+        out_row(out);
+        out_number(out, "shard", look->positions[i].shard);
+        out_number(out, "next_seq", look->positions[i].next_seq);
+        out_number(out, "sealed_lsn", look->positions[i].sealed_lsn);
+        out_row_end(out);
+    }
+    out_table_end(out);
 }
 
 static void show_blocks(struct out *out, const struct segment_look *look)
@@ -195,6 +218,7 @@ static enum err show_all(struct out *out, struct segment_look *look, bool *sound
     uint64_t bad_rows = 0;
 
     show_head(out, look);
+    show_lineage(out, look);
     TRY(show_filters(out, look, &bad_rows));
     show_blocks(out, look);
     out_table(out, "faults");

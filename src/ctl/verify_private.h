@@ -19,6 +19,11 @@ struct placed_block {
     uint32_t block;
 };
 
+struct replaced_segment {
+    struct segment_look_replaced segment;
+    uint32_t by; /* number in names */
+};
+
 struct name_list {
     char (*names)[128];
     uint32_t count, capacity;
@@ -38,6 +43,10 @@ struct verify {
     struct name_list segments;
     struct placed_block *placed;
     uint32_t placed_count, placed_capacity;
+    /* of all merged segments */
+    struct replaced_segment *replaced;
+    uint32_t replaced_count;
+    struct segment_look_position positions[CATALOG_SHARDS_MAX]; /* by shard; the highest */
     /* where findings are just now */
     char file[VERIFY_FILE_MAX];
 };

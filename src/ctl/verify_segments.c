@@ -2,6 +2,9 @@
  * Every file of segments/: what is around the blocks, then each block to its last byte, together with its filters, which
  * are read for a group of blocks at once.
  *
+ * Before, the directories are read for what merged segments stand for: a file that is replaced is not used any more, only not
+ * removed yet.
+ *
  * A file that is not closed is what a crash leaves behind: its blocks are those of a walk, and the tail behind them is not
  * damage.
  */
@@ -154,6 +157,17 @@ static void note_state(struct verify *verify, const struct segment_look *look)
                     "it has no filters yet: a server builds them in the background");
 }
 
+/* The one that stands for it, or LOOK_NONE. */
+static uint32_t replaced_by(const struct verify *verify, const struct segment_look *look)
+{
+    for (uint32_t i = 0; i < verify->replaced_count; i++) {
+        const struct segment_look_replaced *const one = &verify->replaced[i].segment;
+        if (one->shard == look->shard && one->seq == look->seq && one->created_ns == look->created_ns)
+            return verify->replaced[i].by;
+    }
+    return LOOK_NONE;
+}
+
 static enum err verify_look(struct verify *verify, struct segment_look *look, uint32_t segment)
 {
     uint64_t in_blocks = 0;
@@ -162,6 +176,12 @@ static enum err verify_look(struct verify *verify, struct segment_look *look, ui
     if (verify->instance_known && look->instance != verify->instance &&
         (look->closed || look->header_sound)) {
         verify_note(verify, 0, "of another instance: left alone");
+        return OK;
+    }
+    const uint32_t by = replaced_by(verify, look);
+    if (by != LOOK_NONE) {
+        verify_note(verify, 0, "merged into segments/%s: the next start removes it",
+                    verify->segments.names[by]);
         return OK;
     }
     verify->totals.segments++;
@@ -200,15 +220,24 @@ static enum err verify_nothing(struct verify *verify, struct io_dir *dir, const 
     return OK;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t len = strlen(name), end_len = strlen(end);
+
+    return len > end_len && strcmp(name + len - end_len, end) == 0;
+}
+
 static enum err verify_segment(struct verify *verify, struct io_dir *dir, uint32_t number)
 {
     const char *const name = verify->segments.names[number];
     struct segment_look *look;
-    const size_t len = strlen(name);
 
     snprintf(verify->file, sizeof verify->file, "segments/%s", name);
-    if (len < 4 || strcmp(name + len - 4, ".seg") != 0) {
-        verify_note(verify, 0, "not a segment by its name: left alone");
+    if (!ends_with(name, ".seg")) {
+        verify_note(verify, 0,
+                    ends_with(name, ".tmp")
+                        ? "a merged segment that was not finished: the next start removes it"
+                        : "not a segment by its name: left alone");
         return OK;
     }
     enum err err = segment_look_open(verify->io, dir, name, &look);
@@ -225,6 +254,45 @@ static enum err verify_segment(struct verify *verify, struct io_dir *dir, uint32
     return err;
 }
 
+/* ---- what merged segments stand for -------------------------------------------------------------------- */
+
+static enum err note_lineage(struct verify *verify, const struct segment_look *look, uint32_t number)
+{
+    const uint32_t count = verify->replaced_count + look->replaces_count;
+    struct replaced_segment *const grown = realloc(verify->replaced, ((size_t)count + 1) * sizeof *grown);
+
+    if (grown == NULL) return ERR_NO_MEMORY;
+    verify->replaced = grown;
+    for (uint32_t i = 0; i < look->replaces_count; i++)
+        grown[verify->replaced_count++] = (struct replaced_segment){look->replaces[i], number};
+    for (uint32_t i = 0; i < look->positions_count; i++) {
+        const struct segment_look_position *const from = &look->positions[i];
+        struct segment_look_position *const to = &verify->positions[from->shard];
+        if (from->next_seq > to->next_seq) to->next_seq = from->next_seq;
+        if (from->sealed_lsn > to->sealed_lsn) to->sealed_lsn = from->sealed_lsn;
+    }
+    return OK;
+}
+
+/* What cannot be opened is told later. */
+static enum err note_lineages(struct verify *verify, struct io_dir *dir)
+{
+    for (uint32_t i = 0; i < verify->segments.count; i++) {
+        struct segment_look *look;
+        enum err err = segment_look_open(verify->io, dir, verify->segments.names[i], &look);
+        if (err == ERR_NO_MEMORY) return err;
+        if (err != OK || !ends_with(verify->segments.names[i], ".seg")) {
+            if (err == OK) segment_look_close(look);
+            continue;
+        }
+        const bool ours = !verify->instance_known || look->instance == verify->instance;
+        if (ours && look->closed) err = note_lineage(verify, look, i);
+        segment_look_close(look);
+        TRY(err);
+    }
+    return OK;
+}
+
 enum err verify_segments(struct verify *verify)
 {
     struct io_dir *dir;
@@ -233,6 +301,7 @@ enum err verify_segments(struct verify *verify)
     if (err == ERR_NOT_FOUND) return OK; /* a directory that no server has used yet */
     TRY(err);
     err = verify_list(verify, dir, &verify->segments);
+    if (err == OK) err = note_lineages(verify, dir);
     for (uint32_t i = 0; i < verify->segments.count && err == OK; i++)
         err = verify_segment(verify, dir, i);
     io_dir_close(verify->io, dir);

@@ -44,6 +44,28 @@ static enum err read_header(struct segment_look *look)
     return OK;
 }
 
+static enum err take_lineage(struct segment_look *look, const struct segment_directory *directory,
+                             const uint8_t *bytes)
+{
+    look->replaces = calloc((size_t)directory->replaces + 1, sizeof *look->replaces);
+    look->positions = calloc((size_t)directory->positions + 1, sizeof *look->positions);
+    if (look->replaces == NULL || look->positions == NULL) return ERR_NO_MEMORY;
+    look->replaces_count = directory->replaces;
+    look->positions_count = directory->positions;
+    for (uint32_t i = 0; i < directory->replaces; i++, bytes += sizeof(struct segment_replaced)) {
+        struct segment_replaced replaced;
+        memcpy(&replaced, bytes, sizeof replaced);
+        look->replaces[i] = (struct segment_look_replaced){replaced.seq, replaced.created_ns, replaced.shard};
+    }
+    for (uint32_t i = 0; i < directory->positions; i++, bytes += sizeof(struct segment_position)) {
+        struct segment_position position;
+        memcpy(&position, bytes, sizeof position);
+        look->positions[i] = (struct segment_look_position){position.next_seq, position.sealed_lsn,
+                                                            position.shard};
+    }
+    return OK;
+}
+
 static enum err take_directory(struct segment_look *look, const uint8_t *bytes)
 {
     struct segment_directory directory;
@@ -58,7 +80,6 @@ static enum err take_directory(struct segment_look *look, const uint8_t *bytes)
     look->created_ns = directory.created_ns;
     look->closed_ns = directory.closed_ns;
     look->level = directory.level;
-    look->replaces = directory.replaces;
     look->blocks_count = directory.blocks;
     for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++) {
         look->cells[kind] = directory.cells[kind];
@@ -69,7 +90,8 @@ static enum err take_directory(struct segment_look *look, const uint8_t *bytes)
         memcpy(&entry, bytes + sizeof directory + i * sizeof entry, sizeof entry);
         segment_entry_read(&entry, i, &look->blocks[i]);
     }
-    return OK;
+    return take_lineage(look, &directory,
+                        bytes + sizeof directory + directory.blocks * sizeof(struct segment_entry));
 }
 
 /* ERR_CORRUPT: not closed. */
@@ -156,6 +178,8 @@ void segment_look_close(struct segment_look *look)
     if (look->own != NULL) free(look->own->places);
     free(look->own);
     free(look->blocks);
+    free(look->replaces);
+    free(look->positions);
     free(look);
 }
 

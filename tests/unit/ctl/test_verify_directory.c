@@ -1,6 +1,9 @@
 /* A data directory as a whole: what is sound is told to be, what is missing or does not fit together is found. */
 #include "data_directory.h"
 
+#include "base/clock.h"
+#include "store/compaction.h"
+
 static struct data whole(void)
 {
     struct data data = data_open(11);
@@ -159,5 +162,124 @@ Test(verify_directory, a_directory_that_is_none)
     struct told told;
 
     cr_assert_eq(data_verify(&data, false, &told), ERR_NOT_FOUND);
+    data_close(&data);
+}
+
+/* ---- merged segments ----------------------------------------------------------------------------------- */
+
+static struct slice read_first(struct data *data)
+{
+    static uint8_t bytes[1 << 18];
+    const struct slice whole = data_read(data, "segments", "0000-000000000000.seg");
+
+    memcpy(bytes, whole.ptr, whole.len);
+    return slice_of(bytes, whole.len);
+}
+
+static void put_back(struct data *data, const char *name, struct slice bytes)
+{
+    struct io_dir *dir;
+    struct io_file *file;
+
+    cr_assert_eq(io_dir_open(data->world.io, data->world.dir, "segments", false, &dir), OK);
+    cr_assert_eq(io_file_open(data->world.io, dir, name, IO_CREATE | IO_WRITABLE, &file), OK);
+    cr_assert_eq(io_write_now(data->world.io, file, bytes.ptr, bytes.len, 0), OK);
+    data_file_close(data, file, dir);
+}
+
+/* Two segments, for one alone is not worth a merge. */
+static struct data open_for_merge(void)
+{
+    struct data data = data_open(17);
+
+    data_segment(&data, 0, 0, 2, true);
+    data_segment(&data, 0, 2, DATA_BLOCKS, true);
+    data_journal(&data);
+    return data;
+}
+
+/* A merge of all there is: the blocks of the shard are gone, its position is in the merged segment. */
+static void merge(struct data *data)
+{
+    const struct compaction_config config = {.reserve_free = 1};
+    struct compactor *compactor;
+
+    cr_assert_eq(world_open_catalog(&data->world), OK);
+    cr_assert_eq(compactor_open(data->world.catalog, &config, &compactor), OK);
+    while (compactor_step(compactor, data->world.io, fixture_arrival_ns + 2 * 3600 * NS_PER_S))
+        ;
+    cr_assert_eq(compactor_counts(compactor)->failures, 0);
+    cr_assert_eq(compactor_counts(compactor)->merges[1], 1);
+    compactor_close(compactor, data->world.io);
+    world_close_catalog(&data->world);
+}
+
+Test(verify_directory, a_merged_segment_stands_for_blocks_and_their_place_in_the_journal)
+{
+    struct data data = open_for_merge();
+
+    merge(&data);
+    const struct told told = data_told(&data);
+    cr_assert_eq(told.damaged, 0, "%s: %s", told.first.file, told.first.what);
+    cr_assert_eq(told.notes, 0, "%s: %s", told.first.file, told.first.what);
+    cr_assert_eq(told.totals.segments, 1);
+    cr_assert_eq(told.totals.spans, 3 + 4 + 5 + 6 + 7);
+    data_flip(&data, "journal-0", "00000000",
+              8192 + 100); /* of the request that is in blocks: not needed, but told */
+    cr_assert_eq(data_told(&data).damaged, 1);
+    data_close(&data);
+}
+
+static bool keep_first(void *context, const char *name)
+{
+    char *const first = context;
+
+    if (first[0] == '\0' && strncmp(name, "0000-", 5) == 0) snprintf(first, 64, "%s", name);
+    return true;
+}
+
+/* What number it has follows from what has been there. */
+static void remove_first_of_shard(struct data *data)
+{
+    char name[64] = "";
+    struct io_dir *dir;
+
+    cr_assert_eq(io_dir_open(data->world.io, data->world.dir, "segments", false, &dir), OK);
+    cr_assert_eq(io_dir_list(data->world.io, dir, keep_first, name), OK);
+    io_dir_close(data->world.io, dir);
+    remove_file(data, "segments", name);
+}
+
+Test(verify_directory, what_goes_on_behind_merged_blocks)
+{
+    struct data data = open_for_merge();
+
+    merge(&data);
+    data_segment(&data, 0, DATA_BLOCKS, DATA_BLOCKS + 1, true);
+    remove_file(&data, "journal-0", "00000000"); /* its frames do not end where these blocks do */
+    remove_file(&data, "journal-0", "00000001");
+    cr_assert_eq(data_told(&data).damaged, 0, "%s", data_told(&data).first.what);
+    data_segment(&data, 0, DATA_BLOCKS + 1, DATA_BLOCKS + 2, true);
+    remove_first_of_shard(&data);
+    const struct told told = data_told(&data);
+    cr_assert_eq(told.damaged, 1);
+    cr_assert_eq(strncmp(told.first.what, "shard 0: between blocks 4 and 6 ", 32), 0, "%s", told.first.what);
+    data_close(&data);
+}
+
+Test(verify_directory, a_segment_that_was_merged_and_not_removed_is_a_note)
+{
+    struct data data = open_for_merge();
+    const struct slice before = read_first(&data);
+
+    merge(&data);
+    put_back(&data, "0000-000000000000.seg", before);
+    put_back(&data, "1024-000000000009.tmp", before);
+    const struct told told = data_told(&data);
+    cr_assert_eq(told.damaged, 0, "%s: %s", told.first.file, told.first.what);
+    cr_assert_eq(told.notes, 2);
+    cr_assert_str_eq(told.first.what,
+                     "merged into segments/1024-000000000000.seg: the next start removes it");
+    cr_assert_eq(told.totals.segments, 1);
     data_close(&data);
 }
