@@ -241,6 +241,10 @@ def any_string(text):
     return f_bytes(1, text)
 
 
+def any_int(number):
+    return f_varint(3, number)
+
+
 def key_value(key, value):
     """value: the bytes of an AnyValue"""
     return f_bytes(1, key) + f_bytes(2, value)
