@@ -1,20 +1,13 @@
 /*
- * The body of a request on its way in.
- *
- * Its memory comes from the shard's budget as bytes arrive: 64 KiB to begin with, then at most sixteen times
- * what has arrived, so that announcing a large body and sending nothing holds little. No room for the next
- * step: 503, and nothing waits while holding memory. With Content-Length the bytes go straight into place; a
- * chunked body passes through the shared buffers and the engine.
- *
- * The deadline is one number: begin + grace + bytes received / minimum rate, and never beyond the absolute
- * limit. A client that stalls is cut without an answer, because one would make it drop its data.
+ * The body of an HTTP/1 request on its way in, within what intake.c lets it have. No room for the next step:
+ * 503. With Content-Length the bytes go straight into place; a chunked body passes through the shared buffers
+ * and the engine. A client that stalls is cut without an answer, because one would make it drop its data.
  */
 #include "conn.h"
+#include "intake.h"
 #include "status.h"
 
-#include "base/clock.h"
-
-enum { FIRST_BYTES = 64 * 1024, PROBE_BYTES = 16 * 1024, TRUST = 16 };
+enum { PROBE_BYTES = 16 * 1024 };
 
 static uint64_t at_most(uint64_t a, uint64_t b)
 {
@@ -38,26 +31,7 @@ void conn_body_begin(struct conn *conn)
 {
     assert(conn->body.ptr == NULL && conn->server->config.shard != NULL);
 
-    if (!shard_body_acquire(conn->server->config.shard, at_most(bytes_max(conn), FIRST_BYTES), &conn->body)) {
-        conn->body.ptr = NULL;
-        refuse_for_memory(conn);
-        return;
-    }
-    conn->body.len = 0;
-}
-
-/* How much memory the client has earned by now. */
-static uint64_t trusted_bytes(const struct conn *conn)
-{
-    return at_most(conn->body.len * TRUST, bytes_max(conn));
-}
-
-static bool make_room(struct conn *conn, uint64_t more)
-{
-    const uint64_t need = conn->body.len + more, trusted = trusted_bytes(conn);
-
-    return need <= conn->body.capacity ||
-           shard_body_grow(conn->server->config.shard, &conn->body, need > trusted ? need : trusted);
+    if (!intake_begin(conn->server->config.shard, bytes_max(conn), &conn->body)) refuse_for_memory(conn);
 }
 
 static bool is_kept(const struct conn *conn)
@@ -83,7 +57,7 @@ void conn_body_append(struct conn *conn, struct slice bytes)
     if (conn->body_bytes > conn->server->config.limits.body_bytes_max) {
         conn_body_release(conn);
         status_refuse(&conn->exchange, 413, "the body is larger than the limit of this server");
-    } else if (!make_room(conn, bytes.len)) {
+    } else if (!intake_make_room(conn->server->config.shard, body, bytes.len, bytes_max(conn))) {
         refuse_for_memory(conn);
     } else {
         memcpy(body->ptr + body->len, bytes.ptr, bytes.len);
@@ -101,7 +75,7 @@ bool conn_body_receive(struct conn *conn)
     if (!is_kept(conn) || owed == 0) return false;
 
     /* Grow as soon as trust allows, not when the buffer is full: there is less to copy. */
-    const uint64_t trusted = trusted_bytes(conn);
+    const uint64_t trusted = intake_trusted(body, bytes_max(conn));
     if (trusted > body->capacity && !shard_body_grow(conn->server->config.shard, body, trusted) &&
         body->len == body->capacity) {
         refuse_for_memory(conn);
@@ -125,12 +99,8 @@ void conn_body_received(struct conn *conn, uint64_t count)
 
 void conn_body_deadline(struct conn *conn)
 {
-    const struct server_limits *const limits = &conn->server->config.limits;
-    const uint64_t earned_ns = at_most(conn->body_bytes, UINT64_MAX / NS_PER_S) * NS_PER_S /
-                               limits->body_rate_bytes_min;
-
     conn_deadline(conn,
-                  conn->body_begin_ns + at_most(limits->body_grace_ns + earned_ns, limits->body_ns_max));
+                  intake_deadline_ns(&conn->server->config.limits, conn->body_begin_ns, conn->body_bytes));
 }
 
 void conn_body_release(struct conn *conn)

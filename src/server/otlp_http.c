@@ -12,35 +12,15 @@
 #include "server/otlp_http.h"
 
 #include "conn.h"
+#include "export.h"
 #include "status.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <strings.h>
 
 static const char protobuf_type[] = "application/x-protobuf";
 
-static bool is_encoding(struct slice encoding, const char *name)
-{
-    return encoding.len == strlen(name) &&
-           (encoding.len == 0 || strncasecmp((const char *)encoding.ptr, name, encoding.len) == 0);
-}
-
-/* False: not one we take. Absent, empty and identity mean none. */
+/* False: not one we take, or several. */
 static bool find_codec(const struct http1_request *request, uint8_t *out)
 {
-    const struct slice encoding = request->content_encoding;
-
-    if (request->content_encoding_count > 1) return false;
-    if (encoding.len == 0 || is_encoding(encoding, "identity"))
-        *out = JOURNAL_CODEC_NONE;
-    else if (is_encoding(encoding, "gzip"))
-        *out = JOURNAL_CODEC_GZIP;
-    else if (is_encoding(encoding, "deflate") || is_encoding(encoding, "zlib"))
-        *out = JOURNAL_CODEC_ZLIB; /* RFC 9110 8.4.1.2: deflate means the zlib format */
-    else
-        return false;
-    return true;
+    return request->content_encoding_count <= 1 && export_codec(request->content_encoding, out);
 }
 
 static void refuse_media_type(struct exchange *exchange)
@@ -81,42 +61,21 @@ static void judge(struct exchange *exchange, void *context)
 
 static void answer_stored(struct conn *conn)
 {
-    const struct shard_ingest *const ingest = &conn->ingest;
-    const struct otlp_result *const result = &ingest->result;
     uint8_t body[STATUS_BYTES_MAX];
-    char position[40], message[512] = "";
-    size_t len = 0;
+    char position[EXPORT_POSITION_MAX];
 
-    snprintf(position, sizeof position, "%u-%" PRIu64, (unsigned)shard_index(conn->server->config.shard),
-             ingest->position);
+    const size_t len = export_response(&conn->ingest, body);
+    const bool journaled = export_position(&conn->ingest, shard_index(conn->server->config.shard), position);
     const struct http1_header header = {.name = "spanmill-position", .value = slice_text(position)};
-    if (result->rejected > 0) {
-        snprintf(message, sizeof message,
-                 "%s at byte %" PRIu64 " of the body (the first of %" PRIu32 " rejected spans)",
-                 result->rejection.reason != NULL ? result->rejection.reason : "invalid span",
-                 result->rejection.offset, result->rejected);
-        len = partial_success_encode(result->rejected, message, body);
-    }
-    exchange_answer(&conn->exchange, 200, protobuf_type, &header, ingest->position > 0, slice_of(body, len));
+    exchange_answer(&conn->exchange, 200, protobuf_type, &header, journaled, slice_of(body, len));
 }
 
 static void answer_failed(struct conn *conn)
 {
-    const struct shard_ingest *const ingest = &conn->ingest;
-    const struct otlp_fault *const fault = &ingest->result.fault;
-    const bool inflated = ingest->codec != JOURNAL_CODEC_NONE;
-    const int status = err_http_status(ingest->err);
-    const char *const reason = ingest->reason != NULL ? ingest->reason : err_text(ingest->err);
-    char message[512];
+    char message[EXPORT_TEXT_MAX];
 
-    if (ingest->err != ERR_MALFORMED && ingest->err != ERR_TOO_LARGE)
-        snprintf(message, sizeof message, "%s", reason); /* our trouble: retry */
-    else if (fault->reason != NULL)
-        snprintf(message, sizeof message, "%s at byte %" PRIu64 " of the %s", fault->reason, fault->offset,
-                 inflated ? "inflated body" : "body");
-    else
-        snprintf(message, sizeof message, "%s", reason);
-    status_answer(&conn->exchange, status == 400 || status == 413 ? status : 503, message);
+    const enum err err = export_failure(&conn->ingest, message);
+    status_answer(&conn->exchange, err_http_status(err), message);
 }
 
 static void on_ingested(struct shard_ingest *ingest)
