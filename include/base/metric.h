@@ -19,6 +19,9 @@
     X(METRIC_CONNS_TIMED_OUT, COUNTER, "connections_timed_out_total", "connections closed by a deadline")    \
     X(METRIC_HTTP_REQUESTS, COUNTER, "http_requests_total", "HTTP requests answered")                        \
     X(METRIC_HTTP_REFUSED, COUNTER, "http_requests_malformed_total", "requests refused for their framing")   \
+    X(METRIC_GRPC_CALLS, COUNTER, "grpc_calls_total", "gRPC calls answered")                                 \
+    X(METRIC_HTTP2_CALMED, COUNTER, "http2_connections_calmed_total",                                        \
+      "HTTP/2 connections ended for exceeding a budget")                                                     \
     X(METRIC_RECEIVED_BYTES, COUNTER, "received_bytes_total", "body bytes received as sent")                 \
     X(METRIC_REQUESTS_STORED, COUNTER, "ingest_requests_stored_total", "export requests acknowledged")       \
     X(METRIC_REQUESTS_REFUSED, COUNTER, "ingest_requests_refused_total", "export requests answered 503")     \

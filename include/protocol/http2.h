@@ -93,8 +93,11 @@ void http2_feed(struct http2 *http2, struct slice input);
 size_t http2_output(struct http2 *http2, uint8_t *buf, size_t capacity);
 /* Much waits to be sent: receive no more until output has gone out. */
 bool http2_is_congested(const struct http2 *http2);
-/* A frame or a head has begun and not ended (or the preface has not): for the deadline of slow ones. */
-bool http2_is_mid_frame(const struct http2 *http2);
+/*
+ * 0, or the number of what has begun and not ended: the preface, a head, or a frame other than DATA (whose
+ * pace is the owner's to judge). While the number stays the same it is the same one, for the deadline of slow ones.
+ */
+uint64_t http2_under_way(const struct http2 *http2);
 /* Streams that the handler was told of and that are not closed. */
 unsigned http2_streams(const struct http2 *http2);
 

@@ -34,8 +34,11 @@ struct shard;
 
 enum { EXCHANGE_HEADERS_MAX = 8 }; /* beside the content type */
 
-/* Which listener a route is served on. A path of another listener's routes is a 404. */
-enum listener_role { ROLE_OTLP, ROLE_QUERY, ROLE_OPS, ROLE_COUNT };
+/*
+ * Which listener a route is served on. A path of another listener's routes is a 404. ROLE_GRPC speaks HTTP/2
+ * and has no routes: its calls are OTLP's Export and the health check.
+ */
+enum listener_role { ROLE_OTLP, ROLE_QUERY, ROLE_OPS, ROLE_GRPC, ROLE_COUNT };
 
 /*
  * A row of the route table. Rows are searched in order; rows of one path with different methods stand side by

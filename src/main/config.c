@@ -327,7 +327,7 @@ bool config_is_loopback(const char *address)
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0;
 }
 
-static const enum option_id addresses[] = {OPTION_OTLP_HTTP, OPTION_QUERY, OPTION_OPS};
+static const enum option_id addresses[] = {OPTION_OTLP_HTTP, OPTION_OTLP_GRPC, OPTION_QUERY, OPTION_OPS};
 
 bool config_is_exposed(const struct options *options)
 {

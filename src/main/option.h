@@ -35,6 +35,7 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
 #define OPTION_TABLE(X)                                                                                      \
     X(DATA, "data", TEXT, "./data", "", "", "directory of everything that is stored")                        \
     X(OTLP_HTTP, "otlp-http", ADDRESS, "127.0.0.1:4318", "", "", "address for OTLP over HTTP")               \
+    X(OTLP_GRPC, "otlp-grpc", ADDRESS, "127.0.0.1:4317", "", "", "address for OTLP over gRPC")               \
     X(QUERY, "query", ADDRESS, "127.0.0.1:16686", "", "", "address for queries")                             \
     X(OPS, "ops", ADDRESS, "127.0.0.1:9464", "", "", "address for /metrics, /healthz and /readyz")           \
     X(HOSTS, "hosts", TEXT, "", "", "",                                                                      \

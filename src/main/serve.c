@@ -475,8 +475,9 @@ static void tell_ready(const struct world *world)
     for (unsigned i = 0; i < world->shards_count && len + 12 < sizeof pins; i++)
         len += (size_t)snprintf(pins + len, sizeof pins - len, "%s%d", i > 0 ? "," : "",
                                 world->shards[i].cpu);
-    log_info("main", "ready", "otlp_http=%s query=%s ops=%s shards=%u cpus=%s resident_mib=%" PRIu64,
-             world->otlp_address, options_text(world->options, OPTION_QUERY),
+    log_info("main", "ready",
+             "otlp_http=%s otlp_grpc=%s query=%s ops=%s shards=%u cpus=%s resident_mib=%" PRIu64,
+             world->otlp_http_address, world->otlp_grpc_address, options_text(world->options, OPTION_QUERY),
              options_text(world->options, OPTION_OPS), world->shards_listening, pins,
              process_resident_bytes() >> 20);
 }
@@ -560,6 +561,7 @@ static void read_steering(struct world *world, const struct placement *placement
 static bool ports_are_free(const struct options *options)
 {
     return port_is_free(options_text(options, OPTION_OTLP_HTTP)) &&
+           port_is_free(options_text(options, OPTION_OTLP_GRPC)) &&
            port_is_free(options_text(options, OPTION_QUERY)) &&
            port_is_free(options_text(options, OPTION_OPS));
 }

@@ -100,26 +100,35 @@ static enum err recover(struct shard_thread *own, struct shard *shard)
 /* ---- listening ------------------------------------------------------------------------------------------
  */
 
-/* Replaces the port in "address:port". */
-static void note_address(struct world *world, const char *address, uint16_t port)
+/* "address:port" with another port. */
+static void write_address(char out[ADDRESS_TEXT_MAX], const char *address, uint16_t port)
 {
     const char *const colon = strrchr(address, ':');
 
-    snprintf(world->otlp_address, sizeof world->otlp_address, "%.*s:%u", (int)(colon - address), address,
-             (unsigned)port);
-    atomic_store(&world->otlp_bound, true);
+    snprintf(out, ADDRESS_TEXT_MAX, "%.*s:%u", (int)(colon - address), address, (unsigned)port);
+}
+
+/* The first shard chooses the port, if that is left to the system; the others listen on the same. */
+static enum err listen_as(struct shard_thread *own, struct server *server, enum listener_role role,
+                          enum option_id option, char bound[ADDRESS_TEXT_MAX])
+{
+    const int cpu = own->world->steered ? own->cpu : -1;
+    const char *const address = options_text(own->world->options, option);
+
+    if (own->index > 0) return server_listen(server, role, bound, cpu);
+    TRY(server_listen(server, role, address, cpu));
+    write_address(bound, address, server_port(server, role));
+    return OK;
 }
 
 static enum err listen(struct shard_thread *own, struct server *server)
 {
     struct world *const world = own->world;
-    const char *const address = options_text(world->options, OPTION_OTLP_HTTP);
-    const int cpu = world->steered ? own->cpu : -1;
 
     if (!own->listens) return OK;
-    if (own->index > 0) return server_listen(server, ROLE_OTLP, world->otlp_address, cpu);
-    TRY(server_listen(server, ROLE_OTLP, address, cpu));
-    note_address(world, address, server_port(server, ROLE_OTLP));
+    TRY(listen_as(own, server, ROLE_OTLP, OPTION_OTLP_HTTP, world->otlp_http_address));
+    TRY(listen_as(own, server, ROLE_GRPC, OPTION_OTLP_GRPC, world->otlp_grpc_address));
+    if (own->index == 0) atomic_store(&world->otlp_bound, true);
     return OK;
 }
 

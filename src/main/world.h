@@ -98,8 +98,8 @@ struct world {
     unsigned nodes; /* of memory */
     struct desk desk;
 
-    /* The OTLP address with the port that the first shard has really bound; the others wait for it. */
-    char otlp_address[ADDRESS_TEXT_MAX];
+    /* The OTLP addresses with the ports that the first shard has really bound; the others wait for them. */
+    char otlp_http_address[ADDRESS_TEXT_MAX], otlp_grpc_address[ADDRESS_TEXT_MAX];
     atomic_bool otlp_bound;
 };
 

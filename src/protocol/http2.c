@@ -89,11 +89,14 @@ void http2_feed(struct http2 *http2, struct slice input)
     if (http2->budget.abuse != NULL) end_for_abuse(http2);
 }
 
-bool http2_is_mid_frame(const struct http2 *http2)
+uint64_t http2_under_way(const struct http2 *http2)
 {
     const struct http2_frames *const frames = &http2->frames;
+    const bool in_payload = frames->payload_left > 0 && frames->header[3] != NGHTTP2_DATA;
 
-    return frames->preface_left > 0 || frames->header_len > 0 || frames->payload_left > 0 || frames->in_head;
+    if (frames->preface_left > 0) return 1;
+    if (frames->in_head || in_payload) return 1 + frames->count;
+    return frames->header_len > 0 ? 2 + frames->count : 0;
 }
 
 unsigned http2_streams(const struct http2 *http2)

@@ -100,6 +100,7 @@ static bool take_header(struct http2_frames *frames, struct http2_budget *budget
         *at -= count; /* what earlier input held of this header was fed, and is no frame yet */
         return false;
     }
+    frames->count += frames->header[3] != NGHTTP2_CONTINUATION;
     frames->header_len = 0;
     frames->payload_left = (uint32_t)frames->header[0] << 16 | (uint32_t)frames->header[1] << 8 |
                            frames->header[2];

@@ -16,6 +16,7 @@ struct http2_frames {
     uint8_t header[HTTP2_FRAME_HEADER_BYTES];
     unsigned header_len;    /* bytes of the next frame's header that are there */
     uint32_t payload_left;  /* of the current frame */
+    uint64_t count;         /* frames so far; a head with its CONTINUATION is one */
     uint32_t last_id;       /* of the newest stream */
     bool in_head;           /* a HEADERS frame without END_HEADERS: CONTINUATION must follow */
     unsigned continuations; /* of the current head */

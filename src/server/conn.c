@@ -14,7 +14,8 @@
  *
  * Failures: a peer that is gone, late or out of limits is closed without ceremony. A refused request is
  * answered; then either the rest of its body is read and dropped to keep the connection (DISCARDING), or the
- * socket is closed in order, which lets the client read that last answer first (io/ sees to it). CLOSING
+ * socket is closed in order, which lets the client read that last answer first (io/ sees to it). Connections
+ * of the gRPC listener share slots, receiving and the end; what is between is told in conn_grpc.c. CLOSING
  * waits for what is in flight; only then the slot is given back, so a completion never meets a stranger.
  */
 #include "conn.h"
@@ -23,7 +24,8 @@
 
 static const uint16_t legal_moves[CONN_STAGE_COUNT] = {
     [CONN_FREE] = 1 << CONN_IDLE,
-    [CONN_IDLE] = 1 << CONN_HEAD | 1 << CONN_CLOSING,
+    [CONN_IDLE] = 1 << CONN_HEAD | 1 << CONN_CALLS | 1 << CONN_CLOSING,
+    [CONN_CALLS] = 1 << CONN_IDLE | 1 << CONN_CLOSING,
     [CONN_HEAD] = 1 << CONN_BODY | 1 << CONN_ANSWERING | 1 << CONN_CLOSING,
     [CONN_BODY] = 1 << CONN_WORKING | 1 << CONN_ANSWERING | 1 << CONN_CLOSING,
     [CONN_WORKING] = 1 << CONN_ANSWERING | 1 << CONN_CLOSING,
@@ -109,6 +111,9 @@ void conn_arm(struct conn *conn)
         if (!conn->exchange.deferred || conn->early != NULL) return;
         break;
     case CONN_IDLE:
+    case CONN_CALLS:
+        if (conn->role == ROLE_GRPC && !conn_grpc_wants_more(conn)) return;
+        break;
     case CONN_HEAD:
     case CONN_DISCARDING: break;
     case CONN_FREE:
@@ -237,6 +242,8 @@ static void on_bytes(struct io_receive *receive, enum err err, struct slice byte
         conn_close(conn, true);
     else if (bytes.len == 0)
         on_peer_finished(conn);
+    else if (conn->role == ROLE_GRPC)
+        conn_grpc_take(conn, bytes);
     else
         take(conn, bytes);
     if (last) conn_arm(conn);
@@ -324,7 +331,7 @@ void conn_join(struct conn *conn)
 
     assert(conn->stage == CONN_CLOSING);
     if (conn->receive.in_flight || conn->receive_op.in_flight || conn->send_op.in_flight || conn->ingesting ||
-        conn->starving)
+        conn->starving || conn->calls_ingesting > 0 || conn->touched)
         return;
 
     conn_body_release(conn);
@@ -352,11 +359,16 @@ void conn_close(struct conn *conn, bool reset)
     if (conn->receive.in_flight) io_receive_stop(server->io, &conn->receive);
     if (conn->receive_op.in_flight) io_cancel(server->io, &conn->receive_op);
     if (conn->send_op.in_flight) io_cancel(server->io, &conn->send_op);
+    if (conn->role == ROLE_GRPC) conn_grpc_close(conn);
     conn_join(conn);
 }
 
 void conn_on_deadline(struct conn *conn)
 {
+    if (conn->role == ROLE_GRPC) {
+        conn_grpc_on_deadline(conn);
+        return;
+    }
     const bool expected = conn->stage == CONN_IDLE && conn->requests > 0;
 
     if (!expected) metric_add(conn->server->metrics, METRIC_CONNS_TIMED_OUT, 1);
@@ -367,6 +379,10 @@ void conn_on_deadline(struct conn *conn)
  * close. */
 void conn_drain(struct conn *conn)
 {
+    if (conn->role == ROLE_GRPC && (conn->stage == CONN_IDLE || conn->stage == CONN_CALLS)) {
+        conn_grpc_drain(conn);
+        return;
+    }
     switch (conn->stage) {
     case CONN_IDLE:
     case CONN_HEAD:
@@ -380,6 +396,7 @@ void conn_drain(struct conn *conn)
     case CONN_WORKING:
     case CONN_ANSWERING: conn->exchange.keep_alive = false; return;
     case CONN_FREE:
+    case CONN_CALLS:
     case CONN_CLOSING:
     case CONN_STAGE_COUNT: return;
     }

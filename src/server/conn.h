@@ -5,6 +5,7 @@
 #define SERVER_CONN_H
 
 #include "base/metric.h"
+#include "call.h"
 #include "io/io.h"
 #include "server/server.h"
 #include "source.h"
@@ -31,6 +32,7 @@ static_assert(BLOCK_BYTES % IO_ALIGN == 0,
  * FREE -> IDLE -> HEAD -> BODY -> WORKING -> ANSWERING -> IDLE
  *                   \________\________________/    \___> DISCARDING -> IDLE    the rest of a refused body
  *                     (refused)
+ * IDLE -> CALLS -> IDLE    on the gRPC listener
  * any but FREE -> CLOSING -> FREE
  */
 #define CONN_STAGES(X)                                                                                       \
@@ -41,6 +43,7 @@ static_assert(BLOCK_BYTES % IO_ALIGN == 0,
     X(CONN_WORKING, "a handler, the journal or a worker has the request")                                    \
     X(CONN_ANSWERING, "sending")                                                                             \
     X(CONN_DISCARDING, "receiving the rest of a request that is answered")                                   \
+    X(CONN_CALLS, "speaking HTTP/2, with calls open")                                                        \
     X(CONN_CLOSING, "waiting until nothing is in flight")
 enum conn_stage {
 #define X(name, text) name,
@@ -90,6 +93,19 @@ struct conn {
 
     uint8_t *early; /* block with input that came before its turn; NULL: none */
     size_t early_at, early_len;
+
+    /* of the gRPC listener */
+    struct http2 *http2; /* NULL until the first byte */
+    struct call *calls;
+    unsigned calls_count, calls_ingesting;
+    uint64_t calls_held_bytes; /* memory of messages on their way */
+    uint64_t head_begin;       /* number of the frame or head under way, 0: none */
+    uint64_t head_deadline_ns; /* of it */
+    uint64_t idle_deadline_ns; /* without a call */
+    uint64_t send_deadline_ns;
+    uint64_t finish_ns; /* when the last stream is named even if the PING does not come back */
+    bool touched;       /* in the list of those that may have something to send */
+    int32_t touched_next;
 
     unsigned requests;
     uint64_t source; /* hash of the peer's address */
@@ -146,6 +162,9 @@ struct server {
     unsigned conns_busy; /* slots not free */
     struct block_pool blocks;
     struct source_table sources;
+    struct call_pool calls;
+    struct http2_memory http2_memory;
+    int32_t touched_first;
     uint64_t next_scan_ns;
 
     _Atomic(struct letter *) letters;
@@ -188,6 +207,19 @@ void conn_on_receive_op(struct io_op *op);
 void conn_body_received(struct conn *conn, uint64_t count);
 void conn_body_deadline(struct conn *conn);
 void conn_body_release(struct conn *conn);
+
+/* conn_grpc.c: a connection of the gRPC listener. */
+void conn_grpc_take(struct conn *conn, struct slice bytes);
+bool conn_grpc_wants_more(const struct conn *conn);
+void conn_grpc_on_deadline(struct conn *conn);
+void conn_grpc_drain(struct conn *conn);
+void conn_grpc_close(struct conn *conn);
+void conn_grpc_flush(struct server *server); /* sends for all that were touched */
+/* for call.c */
+void conn_grpc_on_call(struct conn *conn);
+void conn_grpc_rest(struct conn *conn);
+void conn_grpc_touch(struct conn *conn);
+void conn_grpc_wait_until(struct conn *conn, uint64_t at_ns);
 
 /* conn_answer.c */
 void conn_answer(struct conn *conn, int status, const char *content_type, const struct http1_header *headers,

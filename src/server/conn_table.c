@@ -90,6 +90,7 @@ enum err conn_table_open(struct server *server)
     TRY(block_pool_open(server));
 
     server->idle_oldest = server->idle_newest = server->starving_first = server->free_first = CONN_NONE;
+    server->touched_first = CONN_NONE;
     for (unsigned i = server->slots; i-- > 0;) {
         server->deadline_ns[i] = UINT64_MAX;
         server->conns[i].free_next = server->free_first;
@@ -116,7 +117,8 @@ struct conn *conn_take_slot(struct server *server)
     server->free_first = conn->free_next;
     server->conns_busy++;
     assert(conn->stage == CONN_FREE);
-    *conn = (struct conn){.server = server, .index = index, .starving_next = CONN_NONE};
+    *conn = (struct conn){
+        .server = server, .index = index, .starving_next = CONN_NONE, .touched_next = CONN_NONE};
     return conn;
 }
 

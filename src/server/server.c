@@ -13,6 +13,11 @@
 
 static const uint64_t scan_ns = NS_PER_S / 4;
 
+enum {
+    CALLS_PER_CONN = 4,              /* slots, all connections together */
+    HTTP2_BYTES_PER_CONN = 48 << 10, /* likewise, of engines and library */
+};
+
 struct server_limits server_limits_default(void)
 {
     return (struct server_limits){
@@ -39,6 +44,16 @@ unsigned server_sockets_max(const struct server_limits *limits)
     return limits->conns_max + CONN_SPARE + ROLE_COUNT + 1 /* accepted, to be refused */;
 }
 
+/* Calls need a shard. Four for every connection, and as many as one may have open. */
+static enum err open_calls(struct server *server)
+{
+    const unsigned wanted = server->config.limits.conns_max * CALLS_PER_CONN;
+    const unsigned count = wanted > HTTP2_STREAMS_MAX ? wanted : HTTP2_STREAMS_MAX;
+
+    server->http2_memory.bytes_max = server->slots * HTTP2_BYTES_PER_CONN + 2 * (size_t)HTTP2_CONN_MEMORY_MAX;
+    return call_pool_open(&server->calls, server->config.shard != NULL ? count : 0);
+}
+
 enum err server_open(const struct server_config *config, struct server **out)
 {
     struct server *const server = calloc(1, sizeof *server);
@@ -51,8 +66,10 @@ enum err server_open(const struct server_config *config, struct server **out)
     server->metrics = config->metrics;
     io_random(config->io, &server->random, sizeof server->random);
     server->random |= 1;
-    const enum err err = conn_table_open(server);
+    enum err err = conn_table_open(server);
+    if (err == OK) err = open_calls(server);
     if (err != OK) {
+        call_pool_close(&server->calls);
         conn_table_close(server);
         free(server);
         return err;
@@ -98,10 +115,12 @@ void server_turn(struct server *server)
 {
     server_take_letters(server);
     if (server->starving_first != CONN_NONE) conn_unstarve(server);
+    conn_grpc_flush(server);
     const uint64_t now_ns = io_now_ns(server->io);
     if (now_ns < server->next_scan_ns) return;
     server->next_scan_ns = now_ns + scan_ns;
     look_at_deadlines(server, now_ns);
+    conn_grpc_flush(server);
 }
 
 uint64_t server_wait_ns(const struct server *server)
@@ -125,6 +144,7 @@ void server_drain(struct server *server)
     close_listeners(server);
     for (unsigned i = 0; i < server->slots; i++)
         conn_drain(&server->conns[i]);
+    conn_grpc_flush(server);
 }
 
 bool server_idle(const struct server *server)
@@ -166,11 +186,13 @@ void server_close(struct server *server)
     /* Cancelled operations land before their memory goes. */
     while (server->conns_busy > 0 && io_now_ns(server->io) < patience_ns) {
         conn_unstarve(server);
+        conn_grpc_flush(server);
         if (io_turn(server->io, NS_PER_MS, &handlers) != OK) break;
     }
     drop_letters(server);
     if (server->conns_busy > 0)
         return; /* the kernel may still write there: leaked, at the end of the process */
+    call_pool_close(&server->calls);
     conn_table_close(server);
     free(server);
 }

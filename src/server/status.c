@@ -32,13 +32,45 @@ static size_t to_front(const struct wire_writer *writer, uint8_t *out)
     return bytes.len;
 }
 
+static void put_code_and_message(struct wire_writer *writer, int code, const char *message)
+{
+    put_text(writer, 2, message);
+    wire_put_varint_field(writer, 1, (uint64_t)code);
+}
+
 size_t status_encode(int code, const char *message, uint8_t out[STATUS_BYTES_MAX])
 {
     struct wire_writer writer = {.base = out, .capacity = STATUS_BYTES_MAX};
 
-    put_text(&writer, 2, message);
-    wire_put_varint(&writer, (uint64_t)code);
-    wire_put_tag(&writer, 1, WIRE_VARINT);
+    put_code_and_message(&writer, code, message);
+    return to_front(&writer, out);
+}
+
+static void put_retry_info(struct wire_writer *writer, unsigned seconds)
+{
+    const size_t mark = writer->len;
+
+    wire_put_varint_field(writer, 1, seconds);
+    wire_close_message(writer, 1, mark);
+}
+
+size_t retry_info_encode(unsigned seconds, uint8_t out[STATUS_BYTES_MAX])
+{
+    struct wire_writer writer = {.base = out, .capacity = STATUS_BYTES_MAX};
+
+    put_retry_info(&writer, seconds);
+    return to_front(&writer, out);
+}
+
+size_t status_encode_retry(int code, const char *message, unsigned seconds, uint8_t out[STATUS_BYTES_MAX])
+{
+    struct wire_writer writer = {.base = out, .capacity = STATUS_BYTES_MAX};
+
+    put_retry_info(&writer, seconds);
+    wire_close_message(&writer, 2, 0);
+    wire_put_bytes_field(&writer, 1, slice_text("type.googleapis.com/google.rpc.RetryInfo"));
+    wire_close_message(&writer, 3, 0);
+    put_code_and_message(&writer, code, message);
     return to_front(&writer, out);
 }
 

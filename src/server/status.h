@@ -12,6 +12,10 @@ enum { STATUS_BYTES_MAX = 1024 };
 
 /* google.rpc.Status{code = 1, message = 2}; the message is shortened to fit. Returns the length. */
 size_t status_encode(int code, const char *message, uint8_t out[STATUS_BYTES_MAX]);
+/* google.rpc.RetryInfo{retry_delay = 1 {seconds = 1}} */
+size_t retry_info_encode(unsigned seconds, uint8_t out[STATUS_BYTES_MAX]);
+/* Status with details = 3 {type_url = 1, value = 2}: a RetryInfo. */
+size_t status_encode_retry(int code, const char *message, unsigned seconds, uint8_t out[STATUS_BYTES_MAX]);
 /* {partial_success = 1 {rejected_spans = 1, error_message = 2}} */
 size_t partial_success_encode(uint64_t rejected_spans, const char *message, uint8_t out[STATUS_BYTES_MAX]);
 

@@ -67,14 +67,14 @@ class Server:
     def __init__(self, data, *options, log=None):
         self.data, self.options = data, list(options)
         self.log = log or os.path.join(os.path.dirname(os.path.abspath(data)), "server.log")
-        self.otlp, self.query, self.ops = free_port(), free_port(), free_port()
+        self.otlp, self.grpc, self.query, self.ops = free_port(), free_port(), free_port(), free_port()
         self.process = None
         atexit.register(self.kill)
 
     def start(self, within_seconds=30):
         """Returns the seconds it took until /readyz answered 200."""
         command = [SPANMILL, "serve", "--data", self.data, "--otlp-http", f"127.0.0.1:{self.otlp}",
-                   "--query", f"127.0.0.1:{self.query}", "--ops", f"127.0.0.1:{self.ops}", *self.options]
+                   "--otlp-grpc", f"127.0.0.1:{self.grpc}", "--query", f"127.0.0.1:{self.query}", "--ops", f"127.0.0.1:{self.ops}", *self.options]
         begin = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -211,6 +211,9 @@ Test(plan, steers_only_where_it_is_right_and_works)
     cr_expect_str_eq(why_not_steered(&nowhere, 1, true), "there is one shard");
     cr_expect_str_eq(why_not_steered(&nowhere, 3, true), "there are more shards than CPUs");
     cr_expect_str_eq(why_not_steered(&nowhere, 2, true), "connections come from this host only");
+    set(OPTION_OTLP_GRPC, "0.0.0.0:4317");
+    cr_expect_str_eq(why_not_steered(&nowhere, 2, true), tried, "over gRPC from anywhere");
+    set(OPTION_OTLP_GRPC, "127.0.0.1:4317");
     set(OPTION_OTLP_HTTP, "0.0.0.0:4318");
     cr_expect_str_eq(why_not_steered(&nowhere, 2, false), "no interface has one queue, one CPU, one shard");
     cr_expect_str_eq(why_not_steered(&nowhere, 2, true), tried);

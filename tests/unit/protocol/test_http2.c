@@ -133,7 +133,7 @@ Test(http2, the_story_is_the_same_however_the_bytes_are_cut)
         http2_feed(engine.http2, slice_of(script.bytes + cut, len - cut));
         engine_flush(&engine, 7);
         cr_assert_eq(engine.body_len, 8);
-        cr_assert_not(http2_is_mid_frame(engine.http2));
+        cr_assert_eq(http2_under_way(engine.http2), 0);
         cr_assert_eq(sent_count(&engine, FRAME_PING), 1);
         if (cut == len / 2) cr_expect_not_null(strstr(engine.story, "end 1"));
         engine_close(&engine);
@@ -146,23 +146,37 @@ Test(http2, the_story_is_the_same_however_the_bytes_are_cut)
     engine_close(&engine);
 }
 
-Test(http2, it_is_known_when_a_frame_or_a_head_is_under_way)
+Test(http2, it_is_known_what_is_under_way)
 {
     uint8_t block[512];
 
     begin();
-    cr_expect(http2_is_mid_frame(engine.http2), "the preface is owed");
+    cr_expect_eq(http2_under_way(engine.http2), 1, "the preface is owed");
     play();
-    cr_expect_not(http2_is_mid_frame(engine.http2));
-    script_frame(&script, FRAME_HEADERS, 0, 1, block, block_request(block, "/p"));
-    play();
-    cr_expect(http2_is_mid_frame(engine.http2), "the head has not ended");
-    script_frame(&script, FRAME_CONTINUATION, END_HEADERS, 1, NULL, 0);
-    play();
-    cr_expect_not(http2_is_mid_frame(engine.http2));
+    cr_expect_eq(http2_under_way(engine.http2), 0);
     script_put(&script, "\0\0", 2);
     play();
-    cr_expect(http2_is_mid_frame(engine.http2));
+    const uint64_t ping = http2_under_way(engine.http2);
+    cr_expect_gt(ping, 1, "the header of a frame");
+    script_put(&script, "\x8\6\0\0\0\0\0", 7);
+    play();
+    cr_expect_eq(http2_under_way(engine.http2), ping, "and then its payload");
+    script_put(&script, "12345678", 8);
+    play();
+    cr_expect_eq(http2_under_way(engine.http2), 0);
+    script_frame(&script, FRAME_HEADERS, 0, 1, block, block_request(block, "/p"));
+    play();
+    const uint64_t head = http2_under_way(engine.http2);
+    cr_expect_gt(head, ping, "the head has not ended");
+    script_frame(&script, FRAME_CONTINUATION, 0, 1, NULL, 0);
+    play();
+    cr_expect_eq(http2_under_way(engine.http2), head);
+    script_frame(&script, FRAME_CONTINUATION, END_HEADERS, 1, NULL, 0);
+    play();
+    cr_expect_eq(http2_under_way(engine.http2), 0);
+    script_put(&script, "\0\0\5\0\0\0\0\0\1xx", 11);
+    play();
+    cr_expect_eq(http2_under_way(engine.http2), 0, "DATA has a deadline of its own");
     engine_close(&engine);
 }
 

@@ -13,6 +13,19 @@ Test(status, is_a_google_rpc_status)
     cr_assert_arr_eq(bytes, golden, sizeof golden);
 }
 
+Test(status, carries_when_to_try_again)
+{
+    static const char golden[] = "\x08\x0e\x12\x04"
+                                 "busy\x1a\x30\x0a\x28"
+                                 "type.googleapis.com/google.rpc.RetryInfo\x12\x04\x0a\x02\x08\x05";
+    uint8_t bytes[STATUS_BYTES_MAX];
+
+    cr_assert_eq(status_encode_retry(14, "busy", 5, bytes), sizeof golden - 1);
+    cr_assert_arr_eq(bytes, golden, sizeof golden - 1);
+    cr_assert_eq(retry_info_encode(5, bytes), 4);
+    cr_assert_arr_eq(bytes, golden + sizeof golden - 5, 4);
+}
+
 Test(status, partial_success_carries_count_and_message)
 {
     static const uint8_t golden[] = {0x0a, 0x0a, 0x08, 0x03, 0x12, 0x06, 'b', 'a', 'd', ' ', 'i', 'd'};
@@ -32,5 +45,6 @@ Test(status, stays_within_a_kilobyte_and_ends_between_characters)
     const size_t len = status_encode(3, text, bytes);
     cr_assert_leq(len, STATUS_BYTES_MAX);
     cr_assert_eq(bytes[len - 1], 0xac, "the last character is whole");
+    cr_assert_leq(status_encode_retry(14, text, UINT32_MAX, bytes), STATUS_BYTES_MAX);
     cr_assert_leq(partial_success_encode(UINT64_MAX, text, bytes), STATUS_BYTES_MAX);
 }
