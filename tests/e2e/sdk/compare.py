@@ -1,7 +1,7 @@
-"""Runs each SDK client with each compression and compares what it sent with what the query API gives back.
+"""Runs each SDK client over each protocol with each compression and compares what it sent with what the query API gives back.
 
 Three times: right after the answer (live), after sealing, and after a restart of the server. Each time as protobuf,
-decoded by our own reader and by the published messages, and as OTLP JSON. One row per client, compression and stage;
+decoded by our own reader and by the published messages, and as OTLP JSON. One row per client, protocol, compression and stage;
 each trace in each form is one case.
 """
 import os
@@ -17,7 +17,9 @@ from harness import SPANMILL, Count, Server, require_programs, scratch_directory
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 WORK = sys.argv[1]
-CLIENTS = [("python", "none"), ("python", "gzip"), ("python", "deflate"), ("js", "none"), ("js", "gzip")]
+CLIENTS = [(client, protocol, compression) for client, protocol, compressions in (
+    ("python", "http", ("none", "gzip", "deflate")), ("python", "grpc", ("none", "gzip", "deflate")),
+    ("js", "http", ("none", "gzip")), ("js", "grpc", ("none", "gzip"))) for compression in compressions]
 COMMANDS = {"python": [sys.executable, os.path.join(HERE, "python/client.py")], "js": ["node", os.path.join(WORK, "js/client.js")]}
 count = Count()
 
@@ -75,8 +77,8 @@ class Sent:
         return count.passed - before[0], count.failed - before[1]
 
 
-def report(client, compression, stage, sent, result):
-    print(f"{client:<8} {compression:<8} {stage:<14} {len(sent.by_trace):4d} traces {sent.spans:5d} spans  {result[0]:4d} equal {result[1]:4d} different", flush=True)
+def report(client, protocol, compression, stage, sent, result):
+    print(f"{client:<8} {protocol:<5} {compression:<8} {stage:<14} {len(sent.by_trace):4d} traces {sent.spans:5d} spans  {result[0]:4d} equal {result[1]:4d} different", flush=True)
 
 
 def main():
@@ -85,19 +87,20 @@ def main():
     server = Server(os.path.join(directory, "data"), "--debug-endpoints")
     server.start()
     everything = {}
-    for client, compression in CLIENTS:
-        capture = os.path.join(directory, f"{client}-{compression}")
-        run = subprocess.run([*COMMANDS[client], f"http://127.0.0.1:{server.otlp}/v1/traces", compression, capture], capture_output=True, text=True, timeout=120)
-        count.case(f"{client} {compression}: every export succeeds", "" if run.returncode == 0 else (run.stderr or run.stdout)[-400:])
-        sent = everything[client, compression] = Sent(captured(capture))
-        report(client, compression, "live", sent, sent.compare(server))
+    endpoints = {"http": f"http://127.0.0.1:{server.otlp}/v1/traces", "grpc": f"http://127.0.0.1:{server.grpc}"}
+    for client, protocol, compression in CLIENTS:
+        capture = os.path.join(directory, f"{client}-{protocol}-{compression}")
+        run = subprocess.run([*COMMANDS[client], protocol, endpoints[protocol], compression, capture], capture_output=True, text=True, timeout=120)
+        count.case(f"{client} {protocol} {compression}: every export succeeds", "" if run.returncode == 0 else (run.stderr or run.stdout)[-400:])
+        sent = everything[client, protocol, compression] = Sent(captured(capture))
+        report(client, protocol, compression, "live", sent, sent.compare(server))
     server.seal()
-    for (client, compression), sent in everything.items():
-        report(client, compression, "sealed", sent, sent.compare(server))
+    for (client, protocol, compression), sent in everything.items():
+        report(client, protocol, compression, "sealed", sent, sent.compare(server))
     server.stop()
     server.start()
-    for (client, compression), sent in everything.items():
-        report(client, compression, "after restart", sent, sent.compare(server))
+    for (client, protocol, compression), sent in everything.items():
+        report(client, protocol, compression, "after restart", sent, sent.compare(server))
     server.stop()
     count.finish()
 

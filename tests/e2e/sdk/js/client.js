@@ -1,17 +1,18 @@
 // Sends traces with the OpenTelemetry SDK for JavaScript and keeps what went out.
 //
-//   node client.js ENDPOINT COMPRESSION CAPTURE_FILE      compression: none or gzip
+//   node client.js PROTOCOL ENDPOINT COMPRESSION CAPTURE_FILE      protocol: http or grpc; compression: none or gzip
 //
 // The exporter is the released one; only its serializer is wrapped, to append the exact protobuf bytes to CAPTURE_FILE
 // as [u32 big-endian length][ExportTraceServiceRequest]. Node sends chunked bodies. Exit 0 when every export succeeded.
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, createTraceState } from '@opentelemetry/api';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { OTLPTraceExporter as GrpcExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
+import { OTLPTraceExporter as HttpExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor, RandomIdGenerator, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 
-const [endpoint, compression, captureFile] = process.argv.slice(2);
+const [protocol, endpoint, compression, captureFile] = process.argv.slice(2);
 const failures = [];
 const ids = new RandomIdGenerator();
 writeFileSync(captureFile, '');
@@ -26,7 +27,7 @@ ProtobufTraceSerializer.serializeRequest = (spans) => {
 };
 
 function makeExporter() {
-  const exporter = new OTLPTraceExporter({ url: endpoint, compression, concurrencyLimit: 200 });
+  const exporter = new (protocol === 'grpc' ? GrpcExporter : HttpExporter)({ url: endpoint, compression, concurrencyLimit: 200 });
   const send = exporter.export.bind(exporter);
   exporter.export = (spans, done) =>
     send(spans, (result) => {

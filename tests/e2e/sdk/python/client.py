@@ -1,8 +1,8 @@
 """Sends traces with the OpenTelemetry SDK for Python and keeps what went out.
 
-    client.py ENDPOINT COMPRESSION CAPTURE_FILE      compression: none, gzip or deflate
+    client.py PROTOCOL ENDPOINT COMPRESSION CAPTURE_FILE      protocol: http or grpc; compression: none, gzip or deflate
 
-The exporter is the released one; only its last call before the network is wrapped, to append the exact protobuf bytes
+The exporter is the released one; only its last call before the network is wrapped, to append the protobuf bytes
 to CAPTURE_FILE as [u32 big-endian length][ExportTraceServiceRequest]. What the SDK's own API cannot say (nested
 attributes, dropped counts, entity references, odd enums) is built with the published messages and sent through the
 same exporter client. Exit 0 when every export reported success.
@@ -12,9 +12,11 @@ import struct
 import sys
 import time
 
+import grpc
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
@@ -22,25 +24,57 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-endpoint, compression, capture_file = sys.argv[1:]
+protocol, endpoint, compression, capture_file = sys.argv[1:]
 capture = open(capture_file, "wb")
 failures = []
 ids = RandomIdGenerator()
 
-exporter = OTLPSpanExporter(
-    endpoint=endpoint, compression={"none": Compression.NoCompression, "gzip": Compression.Gzip, "deflate": Compression.Deflate}[compression])
-send = exporter._client.export
 
 
-def send_and_keep(data, *arguments, **options):
+def keep(data):
     capture.write(struct.pack(">I", len(data)) + data)
-    result = send(data, *arguments, **options)
-    if not result.success:
-        failures.append(f"{result.status_code} {result.error}")
-    return result
 
 
-exporter._client.export = send_and_keep
+def over_http():
+    """(exporter, function that sends one request as it is)"""
+    exporter = HttpExporter(
+        endpoint=endpoint, compression={"none": Compression.NoCompression, "gzip": Compression.Gzip, "deflate": Compression.Deflate}[compression])
+    send = exporter._client.export
+
+    def send_and_keep(data, *arguments, **options):
+        keep(data)
+        result = send(data, *arguments, **options)
+        if not result.success:
+            failures.append(f"{result.status_code} {result.error}")
+        return result
+
+    exporter._client.export = send_and_keep
+    return exporter, lambda request: send_and_keep(request.SerializeToString())
+
+
+class KeepingStub:
+    """The stub of the trace service, as far as the exporter uses it."""
+
+    def __init__(self, stub):
+        self.stub = stub
+
+    def Export(self, request, **options):
+        keep(request.SerializeToString())
+        try:
+            return self.stub.Export(request, **options)
+        except grpc.RpcError as error:
+            failures.append(f"{error.code()} {error.details()}")
+            raise
+
+
+def over_grpc():
+    exporter = GrpcExporter(
+        endpoint=endpoint, compression={"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}[compression])
+    exporter._client = KeepingStub(exporter._client)
+    return exporter, lambda request: exporter._client.Export(request, timeout=10)
+
+
+exporter, send_request = {"http": over_http, "grpc": over_grpc}[protocol]()
 
 ATTRIBUTES = {
     "string": "value", "empty": "", "unicode": "Grüße, 世界 🌍 \u0000 \u200f", "long": "x" * 4000, "markup": "</script><b>&amp;\"'\\",
@@ -141,7 +175,7 @@ def hand_built():
         link = span.links.add(trace_id=ids.generate_trace_id().to_bytes(16, "big"), span_id=ids.generate_span_id().to_bytes(8, "big"),
                               trace_state="c=3", dropped_attributes_count=4, flags=0x301)
         link.attributes.add(key="map").value.kvlist_value.values.add(key="x").value.bool_value = True
-    exporter._client.export(request.SerializeToString())
+    send_request(request)
 
 
 class Keep:
