@@ -246,7 +246,7 @@ static void set_options(nghttp2_option *option)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
     /* It counts every piece in which a frame header arrives (1.52 as in Debian 12); http2_frames.c counts frames. */
-    nghttp2_option_set_max_continuations(option, HTTP2_CONTINUATIONS_MAX * HTTP2_FRAME_HEADER_BYTES);
+    nghttp2_option_set_max_continuations(option, (HTTP2_CONTINUATIONS_MAX + 2) * HTTP2_FRAME_HEADER_BYTES);
 }
 
 static bool submit_settings(struct http2 *http2)
