@@ -10,6 +10,8 @@
  */
 #include "conn.h"
 
+#include "grpc.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -79,13 +81,20 @@ void conn_init(struct conn *conn, const struct endpoint *endpoint, int epoll, si
     conn->fd = -1;
     conn->stage = CONN_CLOSED;
     conn->head = conn->body = slice_of(NULL, 0);
+    conn->grpc = NULL;
     conn->err = OK;
     answer_init(&conn->answer, answer_body_max);
+}
+
+enum err conn_speak_grpc(struct conn *conn)
+{
+    return grpc_open(&conn->grpc);
 }
 
 void conn_deinit(struct conn *conn)
 {
     conn_close(conn);
+    grpc_close(conn->grpc);
     answer_deinit(&conn->answer);
 }
 
@@ -95,6 +104,7 @@ void conn_close(struct conn *conn)
     conn->fd = -1;
     conn->stage = CONN_CLOSED;
     conn->head = conn->body = slice_of(NULL, 0);
+    if (conn->grpc != NULL) grpc_end(conn->grpc);
 }
 
 static enum conn_event lose(struct conn *conn, enum err err)
@@ -132,7 +142,7 @@ enum err conn_connect(struct conn *conn)
 
 bool conn_written(const struct conn *conn)
 {
-    return conn->head.len == 0 && conn->body.len == 0;
+    return conn->head.len == 0 && conn->body.len == 0 && (conn->grpc == NULL || grpc_is_written(conn->grpc));
 }
 
 static void advance(struct slice *slice, size_t *by)
@@ -146,6 +156,10 @@ static void advance(struct slice *slice, size_t *by)
 /* As much as the socket takes. */
 static enum conn_event write_out(struct conn *conn)
 {
+    if (conn->grpc != NULL) {
+        grpc_write(conn->grpc, conn->fd);
+        return CONN_NOTHING;
+    }
     while (!conn_written(conn)) {
         const bool head = conn->head.len > 0;
         struct iovec parts[2] = {{(void *)(uintptr_t)conn->head.ptr, conn->head.len},
@@ -173,11 +187,25 @@ static enum conn_event answered(struct conn *conn)
 
 static enum conn_event peer_closed(struct conn *conn)
 {
-    if (conn->stage == CONN_EXCHANGING && answer_begun(&conn->answer) && answer_end(&conn->answer) == OK) {
+    if (conn->grpc == NULL && conn->stage == CONN_EXCHANGING && answer_begun(&conn->answer) &&
+        answer_end(&conn->answer) == OK) {
         conn->answer.keep_alive = false;
         return answered(conn);
     }
     return lose(conn, ERR_PEER_GONE);
+}
+
+/* Bytes of a gRPC connection, which speaks at any time. */
+static enum conn_event take_grpc(struct conn *conn, struct slice bytes, bool closing)
+{
+    grpc_read(conn->grpc, bytes);
+    (void)write_out(conn);
+    if (grpc_is_lost(conn->grpc)) return lose(conn, ERR_PEER_GONE);
+    if (conn->stage == CONN_EXCHANGING && grpc_is_answered(conn->grpc)) {
+        if (closing) conn->answer.keep_alive = false;
+        return answered(conn);
+    }
+    return conn->stage == CONN_IDLE && grpc_is_leaving(conn->grpc) ? lose(conn, ERR_PEER_GONE) : CONN_NOTHING;
 }
 
 /* Until nothing is left; a short read says so, unless the events tell that the peer has closed behind it. */
@@ -193,6 +221,12 @@ static enum conn_event read_in(struct conn *conn, uint32_t events)
         if (got < 0 && errno == EAGAIN) return CONN_NOTHING;
         if (got < 0) return lose(conn, err_from_errno(errno));
         if (got == 0) return peer_closed(conn);
+        if (conn->grpc != NULL) {
+            const enum conn_event event = take_grpc(conn, slice_of(bytes, (size_t)got), closing);
+            if (event != CONN_NOTHING) return event;
+            if ((size_t)got < sizeof bytes && !closing) return CONN_NOTHING;
+            continue;
+        }
         if (conn->stage != CONN_EXCHANGING) return lose(conn, ERR_MALFORMED); /* nobody asked */
         const enum err err = answer_feed(&conn->answer, slice_of(bytes, (size_t)got));
         if (err != OK) return lose(conn, err);
@@ -215,6 +249,17 @@ enum conn_event conn_request(struct conn *conn, struct slice head, struct slice 
     return write_out(conn);
 }
 
+enum conn_event conn_call(struct conn *conn, const struct grpc_request *request, struct slice body)
+{
+    assert(conn->stage == CONN_IDLE && conn->grpc != NULL);
+
+    answer_begin(&conn->answer);
+    const enum err err = grpc_call(conn->grpc, request, body, &conn->answer);
+    if (err != OK) return lose(conn, err);
+    conn->stage = CONN_EXCHANGING;
+    return write_out(conn);
+}
+
 static enum conn_event connected(struct conn *conn)
 {
     int error = 0;
@@ -223,6 +268,10 @@ static enum conn_event connected(struct conn *conn)
     if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
     if (error != 0) return lose(conn, err_from_errno(error));
     conn->stage = CONN_IDLE;
+    if (conn->grpc == NULL) return CONN_CONNECTED;
+    const enum err err = grpc_begin(conn->grpc);
+    if (err != OK) return lose(conn, err);
+    (void)write_out(conn);
     return CONN_CONNECTED;
 }
 
@@ -232,6 +281,7 @@ enum conn_event conn_on_events(struct conn *conn, uint32_t events)
     case CONN_CLOSED: return CONN_NOTHING; /* gathered before it was closed */
     case CONN_CONNECTING: return connected(conn);
     case CONN_IDLE:
+        if (conn->grpc != NULL && (events & EPOLLOUT) != 0) (void)write_out(conn);
         return events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? read_in(conn, events) : CONN_NOTHING;
     case CONN_EXCHANGING:
         if (events & EPOLLOUT) (void)write_out(conn);

@@ -8,6 +8,8 @@
  * yet conn_request(&conn, head, body)            IDLE -> EXCHANGING; head and body are borrowed until
  * answered or lost conn_close(&conn)                          any -> CLOSED conn_deinit(&conn)
  *
+ * Over gRPC conn_speak_grpc() follows conn_init(), and conn_call() takes the place of conn_request().
+ *
  * The epoll data pointer of its descriptor is the conn. After CONN_ANSWERED the answer is in conn.answer
  * until the next request; the connection is IDLE, or CLOSED when the server does not keep it.
  */
@@ -18,6 +20,9 @@
 #include <sys/socket.h>
 
 #include "answer.h"
+
+struct grpc;
+struct grpc_request;
 
 /* Where requests go; made from http://host:port/path. */
 struct endpoint {
@@ -44,17 +49,21 @@ struct conn {
     int epoll;
     int fd;
     enum conn_stage stage;
-    struct slice head, body; /* still to be written; borrowed */
+    struct slice head, body; /* still to be written; borrowed; HTTP only */
+    struct grpc *grpc;       /* NULL: HTTP */
     struct answer answer;
     enum err err; /* why it was lost */
 };
 
 void conn_init(struct conn *conn, const struct endpoint *endpoint, int epoll, size_t answer_body_max);
+/* ERR_NO_MEMORY */
+enum err conn_speak_grpc(struct conn *conn);
 void conn_deinit(struct conn *conn);
 /* ERR_IO … when not even a socket can be had. Connecting ends with CONN_CONNECTED or CONN_LOST. */
 enum err conn_connect(struct conn *conn);
 /* CONN_NOTHING, or CONN_LOST at once when the peer has gone. */
 enum conn_event conn_request(struct conn *conn, struct slice head, struct slice body);
+enum conn_event conn_call(struct conn *conn, const struct grpc_request *request, struct slice body);
 enum conn_event conn_on_events(struct conn *conn, uint32_t events);
 void conn_close(struct conn *conn);
 /* The whole request has been handed to the kernel: head and body may be changed. */

@@ -129,7 +129,8 @@ static int send_all(const struct options *options, struct stock *stock)
     struct endpoint endpoint;
     struct ack_log acks = {.fd = -1};
 
-    enum err err = endpoint_parse(options->endpoint, 4318, &endpoint);
+    enum err err = endpoint_parse(options->endpoint, options->protocol == PROTOCOL_GRPC ? 4317 : 4318,
+                                  &endpoint);
     if (err != OK) return complain("cannot use", options->endpoint, err, EXIT_USAGE);
     if (options->acked_log != NULL) {
         err = ack_log_open(options->acked_log, &acks);
@@ -143,6 +144,7 @@ static int send_all(const struct options *options, struct stock *stock)
         .headers = options->headers,
         .headers_count = options->headers_count,
         .connections = options->connections,
+        .protocol = options->protocol,
         .compression = options->compression,
         .retry = options->retry,
         .spans_per_second = options->spans_per_second,

@@ -187,6 +187,12 @@ static bool set_profile(struct options *o, const char *v)
     return false;
 }
 
+static bool set_protocol(struct options *o, const char *v)
+{
+    o->protocol = strcmp(v, "grpc") == 0 ? PROTOCOL_GRPC : PROTOCOL_HTTP;
+    return strcmp(v, "grpc") == 0 || strcmp(v, "http") == 0;
+}
+
 static bool set_compression(struct options *o, const char *v)
 {
     o->compression = strcmp(v, "gzip") == 0 ? COMPRESSION_GZIP : COMPRESSION_NONE;
@@ -238,14 +244,15 @@ static const struct row {
     {NULL, "bodies", "N", set_bodies, "request bodies made ahead (64)"},
     {NULL, "giant", "N", set_giant, "spans of the one large trace in every 16th round, 0 for none (20000)"},
     {"How it is sent", "endpoint", "URL", set_endpoint,
-     "OTLP/HTTP server (http://127.0.0.1:4318); path /v1/traces if none is given"},
-    {NULL, "compression", "none|gzip", set_compression, "Content-Encoding of the requests (none)"},
+     "OTLP server (http://127.0.0.1:4318, 4317 for gRPC); path of the protocol if none is given"},
+    {NULL, "protocol", "http|grpc", set_protocol, "OTLP over HTTP or over gRPC (http)"},
+    {NULL, "compression", "none|gzip", set_compression, "encoding of the requests (none)"},
     {NULL, "connections", "N", set_connections, "one request at a time on each (8)"},
     {NULL, "duration", "TIME", set_duration, "how long: 10s, 500ms, 2m (10s if --spans is not given)"},
     {NULL, "spans", "N", set_spans, "how many: 1000000, 1e6, 1M; whole requests, so a few more"},
     {NULL, "rate", "N|max", set_rate,
      "spans per second, open loop; max: closed loop, as fast as answers come (max)"},
-    {NULL, "retry", NULL, set_retry, "send refused (429, 503) and lost requests again"},
+    {NULL, "retry", NULL, set_retry, "send refused (429, 503; UNAVAILABLE) and lost requests again"},
     {NULL, "header", "'NAME: VALUE'", set_header, "further request header, at most 8 times"},
     {NULL, "connect-timeout", "TIME", set_timeout,
      "give up when nothing listens for so long (5s); later, for six times as long"},
@@ -268,7 +275,7 @@ void options_help(void)
 {
     (void)printf(
         "spanmill-load " SPANMILL_VERSION
-        ": sends realistic OpenTelemetry traces over OTLP/HTTP, measures the answers,\n"
+        ": sends realistic OpenTelemetry traces over OTLP, measures the answers,\n"
         "and reads back what was acknowledged.\n\n"
         "  spanmill-load --duration 10s                              as fast as the server answers\n"
         "  spanmill-load --rate 20k --duration 1m --json             open loop; latency from the intended "
@@ -327,6 +334,9 @@ static bool settle(struct options *options)
         return complain("--verify needs", "--acked-log FILE");
     if (options->verify_sample > 0 && options->mode != MODE_VERIFY)
         return complain("--verify-sample goes with", "--verify");
+    if (options->endpoint == NULL)
+        options->endpoint = options->protocol == PROTOCOL_GRPC ? "http://127.0.0.1:4317"
+                                                               : "http://127.0.0.1:4318";
     if (options->duration_ns == 0 && options->spans_max == 0) options->duration_ns = 10 * NS_PER_S;
     if (options->stock.services == 0)
         options->stock.services = options->stock.profile == PROFILE_PROD ? 150 : 50;
@@ -339,7 +349,6 @@ bool options_parse(int argc, char *const *argv, struct options *options)
 {
     *options = (struct options){
         .stock = {.profile = PROFILE_SHOP, .seed = 1, .bodies = 64, .giant_spans = 20000},
-        .endpoint = "http://127.0.0.1:4318",
         .query = "http://127.0.0.1:16686",
         .connections = 8,
         .connect_timeout_ns = 5 * NS_PER_S,

@@ -17,6 +17,7 @@ struct options {
     struct stock_config stock;
     bool run_given;
     const char *endpoint, *query; /* borrowed from argv, like all texts here */
+    enum protocol protocol;
     enum compression compression;
     uint32_t connections;
     uint64_t duration_ns; /* 0: no limit */

@@ -29,6 +29,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "grpc.h"
 #include "walk.h"
 
 #define ANSWER_BODY_MAX    (64U << 10)
@@ -138,6 +139,21 @@ static struct slice write_head(const struct sender *sender, struct lane *lane, s
     return slice_of(lane->head, len);
 }
 
+static enum conn_event call(const struct sender *sender, struct lane *lane, struct slice body)
+{
+    const struct endpoint *const endpoint = sender->config.endpoint;
+    const struct grpc_request request = {
+        .path = endpoint->path[0] != '\0' ? endpoint->path
+                                          : "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        .authority = endpoint->host,
+        .gzip = sender->config.compression == COMPRESSION_GZIP,
+        .headers = sender->config.headers,
+        .headers_count = sender->config.headers_count,
+    };
+
+    return conn_call(&lane->conn, &request, body);
+}
+
 static void count_sent(struct sender *sender, const struct lane *lane, size_t plain, size_t wire,
                        uint64_t now_ns)
 {
@@ -154,6 +170,7 @@ static void count_sent(struct sender *sender, const struct lane *lane, size_t pl
 }
 
 static void on_event(struct sender *sender, struct lane *lane, enum conn_event event, uint64_t now_ns);
+static void on_lost(struct sender *sender, struct lane *lane, bool was_connected, uint64_t now_ns);
 
 static enum err start(struct sender *sender, struct lane *lane, const struct unit *unit, uint64_t now_ns)
 {
@@ -163,11 +180,16 @@ static enum err start(struct sender *sender, struct lane *lane, const struct uni
     TRY(stamp_body(sender, lane, &body));
     const size_t plain = body.len;
     if (sender->config.compression == COMPRESSION_GZIP) pack_body(sender, lane, &body);
-    const struct slice head = write_head(sender, lane, body.len);
     lane->carrying = true;
     sender->carrying++;
     count_sent(sender, lane, plain, body.len, now_ns);
-    on_event(sender, lane, conn_request(&lane->conn, head, body), now_ns);
+    const enum conn_event event = sender->config.protocol == PROTOCOL_GRPC
+                                      ? call(sender, lane, body)
+                                      : conn_request(&lane->conn, write_head(sender, lane, body.len), body);
+    if (event == CONN_LOST)
+        on_lost(sender, lane, true, now_ns);
+    else
+        on_event(sender, lane, event, now_ns);
     return OK;
 }
 
@@ -469,6 +491,7 @@ static enum err make_lanes(struct sender *sender)
         struct lane *const lane = &sender->lanes[i];
         conn_init(&lane->conn, sender->config.endpoint, sender->epoll, ANSWER_BODY_MAX);
         lane->pause_ns = RECONNECT_FIRST_NS;
+        if (sender->config.protocol == PROTOCOL_GRPC) TRY(conn_speak_grpc(&lane->conn));
         if (gzip && (lane->packed = malloc(sender->packed_max)) == NULL) return ERR_NO_MEMORY;
     }
     return OK;

@@ -14,6 +14,7 @@
 #include "histogram.h"
 #include "schedule.h"
 
+enum protocol { PROTOCOL_HTTP, PROTOCOL_GRPC };
 enum compression { COMPRESSION_NONE, COMPRESSION_GZIP };
 
 struct totals {
@@ -37,6 +38,7 @@ struct sender_config {
     const char *const *headers; /* further header lines, "Name: value" */
     uint32_t headers_count;
     uint32_t connections;
+    enum protocol protocol;
     enum compression compression;
     bool retry;
     double spans_per_second; /* 0: as fast as answers come */
