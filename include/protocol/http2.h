@@ -91,7 +91,7 @@ void http2_feed(struct http2 *http2, struct slice input);
 
 /* Fills buf with what is to be sent now; 0: nothing. */
 size_t http2_output(struct http2 *http2, uint8_t *buf, size_t capacity);
-/* Much waits to be sent: receive no more until output has gone out. */
+/* Much waits to be sent, or nothing will be fed any more: receive no more until output has gone out. */
 bool http2_is_congested(const struct http2 *http2);
 /*
  * 0, or the number of what has begun and not ended: the preface, a head, or a frame other than DATA (whose

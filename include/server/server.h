@@ -1,6 +1,6 @@
 /*
- * A server is one thread's front door: its listeners, connections and HTTP/1.1 exchanges, on that thread's
- * io. A shard thread has one for OTLP; a thread without a shard has one for queries and operations, so that
+ * A server is one thread's front door: its listeners, connections, HTTP/1.1 exchanges and gRPC calls, on that
+ * thread's io. A shard thread has one for OTLP; a thread without a shard has one for queries and operations, so that
  * neither waits for ingest or recovery.
  *
  *   server_open()    memory for all connections is reserved

@@ -139,7 +139,8 @@ size_t http2_output(struct http2 *http2, uint8_t *buf, size_t capacity)
 
 bool http2_is_congested(const struct http2 *http2)
 {
-    return nghttp2_session_get_outbound_queue_size(http2->session) > HTTP2_BACKLOG_FRAMES_MAX;
+    return http2->ending || http2->broken ||
+           nghttp2_session_get_outbound_queue_size(http2->session) > HTTP2_BACKLOG_FRAMES_MAX;
 }
 
 bool http2_is_over(const struct http2 *http2)

@@ -50,25 +50,36 @@ struct call {
     void (*done)(struct call *call); /* of call_ingest() */
 };
 
-/* call.c: slots. */
+/* call_pool.c: slots, and memory of messages. */
 struct call_pool {
     struct call *calls;
     unsigned count;
+    unsigned used; /* those behind were never touched */
     int32_t free_first;
 };
 enum err call_pool_open(struct call_pool *pool, unsigned count);
 void call_pool_close(struct call_pool *pool);
+struct call *call_take(struct conn *conn,
+                       int32_t id); /* NULL: none is left, or the connection has its share */
+void call_give(struct call *call);
+void call_release_body(struct call *call);
+/* What messages on their way hold of the connection changes by after - before. */
+void call_hold(struct conn *conn, uint64_t before, uint64_t after);
 
 /* The events of HTTP/2; context is the connection. */
 extern const struct http2_handler call_handler;
 
-/* OK, with the method's response message. position may be NULL. */
+/* call_answer.c. OK, with the method's response message. position may be NULL. */
 void call_answer(struct call *call, struct slice response, const char *position);
 /* Any other outcome. GRPC_UNAVAILABLE says when to try again. */
 void call_refuse(struct call *call, enum grpc_code code, const char *text);
+/* The same for what must not be sent again, with an HTTP status or none of its own; it is counted. */
+void call_refuse_for_good(struct call *call, enum grpc_code code, const char *text);
+void call_refuse_http(struct call *call, const char *http_status, enum grpc_code code, const char *text);
+void call_refuse_overdue(struct call *call);
 /* As call_refuse(), with the code for err, for a request that no shard has seen: it is counted. */
 void call_refuse_unseen(struct call *call, enum err err, const char *text);
-/* The message goes to the shard; done runs on the call, unless it is closed by then. */
+/* call.c. The message goes to the shard; done runs on the call, unless it is closed by then. */
 void call_ingest(struct call *call, void (*done)(struct call *call));
 struct slice call_message(const struct call *call);
 
