@@ -40,7 +40,7 @@
 #define HTTP2_ANSWER_BYTES_MAX    4096U        /* body and trailers of one answer */
 #define HTTP2_STREAM_WINDOW_BYTES (1 << 20)    /* on the way on one stream, */
 #define HTTP2_CONN_WINDOW_BYTES   (4 << 20)    /* and on all of a connection */
-#define HTTP2_CONN_MEMORY_MAX     (320U << 10) /* what engine and library may allocate for a connection */
+#define HTTP2_CONN_MEMORY_MAX     (512U << 10) /* what engine and library may allocate for a connection */
 #define HTTP2_ANSWER_FIELDS_MAX   8U           /* in the head of an answer, and in its trailers */
 
 struct http2;

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         if (!(condition)) abort();                                                                           \
     } while (0)
 
-enum { STREAMS = 1024, MEMORY_MAX = 512 << 10 };
+enum { STREAMS = 1024, MEMORY_MAX = 576 << 10 };
 enum owner { ANSWERS_AT_END, ANSWERS_AT_ONCE, REFUSES_SOME, CANCELS_SOME };
 
 struct run;

@@ -293,6 +293,19 @@ Test(grpc_server, B7_says_what_is_malformed_and_at_which_byte)
     end();
 }
 
+Test(grpc_server, B7_all_calls_of_a_connection_may_be_refused_at_once)
+{
+    if (!begin()) return;
+    for (uint32_t i = 0; i < HTTP2_STREAMS_MAX; i++) {
+        script_call(&client.script, 2 * i + 1, EXPORT, NULL);
+        script_message(&client.script, 2 * i + 1, 0, golden, sizeof golden - 1, 16384);
+    }
+    for (uint32_t i = 0; i < HTTP2_STREAMS_MAX; i++)
+        expect_refused(grpc_wait(&client, 2 * i + 1), "3", " at byte 0 of the body");
+    cr_expect_eq(client.goaway, -1);
+    end();
+}
+
 Test(grpc_server, G6_a_message_that_is_given_up_leaves_nothing)
 {
     if (!begin()) return;
