@@ -60,7 +60,9 @@ static enum err window(struct look_walk *walk, uint64_t offset, uint64_t len, co
 {
     if (offset > walk->end || len > walk->end - offset) return ERR_NOT_FOUND;
     if (offset < walk->from || offset + len > walk->from + walk->len) {
-        const size_t want = len > READ_BYTES ? (size_t)len : READ_BYTES;
+        const uint64_t left = walk->end - offset; /* a small file needs no large buffer */
+        const size_t ahead = left < READ_BYTES ? (size_t)left : READ_BYTES;
+        const size_t want = len > ahead ? (size_t)len : ahead;
         if (want > walk->capacity) {
             uint8_t *const grown = realloc(walk->buf, want);
             if (grown == NULL) return ERR_NO_MEMORY;
@@ -69,7 +71,7 @@ static enum err window(struct look_walk *walk, uint64_t offset, uint64_t len, co
         }
         walk->len = 0;
         walk->from = offset;
-        TRY(io_read_now(walk->io, walk->file, walk->buf, walk->capacity, offset, &walk->len));
+        TRY(io_read_now(walk->io, walk->file, walk->buf, want, offset, &walk->len));
         if (walk->len < len) return ERR_NOT_FOUND;
     }
     *out = walk->buf + (offset - walk->from);

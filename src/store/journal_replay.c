@@ -93,9 +93,9 @@ enum err journal_replay(struct journal *journal, uint64_t sealed_lsn, bool accep
     for (size_t i = 0; i < journal->files_count; i++)
         report->short_files += journal->files[i].bytes < journal->file_bytes;
     if (sealed_lsn > JOURNAL_LSN_MAX) return ERR_CORRUPT;
-    walk.buf = io_memory(WINDOW_BYTES);
+    walk.capacity = journal->file_bytes < WINDOW_BYTES ? journal->file_bytes : WINDOW_BYTES;
+    walk.buf = io_memory(walk.capacity);
     if (walk.buf == NULL) return ERR_NO_MEMORY;
-    walk.capacity = WINDOW_BYTES;
 
     enum err err = map_files(&walk, &sealed_known_lsn);
     if (err == OK) {
