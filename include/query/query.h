@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "server/exchange.h"
+#include "store/retention.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,19 +31,21 @@ struct shard;
 struct query_config {
     struct shard *const *shards; /* borrowed */
     size_t shards_count;
-    struct catalog *catalog;   /* borrowed */
-    struct metrics *metrics;   /* borrowed; the query pool's own set */
-    unsigned threads;          /* default 2 */
-    unsigned waiting_max;      /* queued queries; more are answered 429. Default 32 */
-    uint64_t deadline_ns;      /* per query, default 30 s */
-    uint64_t memory_bytes_max; /* per query, default 256 MiB */
-    uint64_t answer_bytes_max; /* default 64 MiB; a longer trace is cut and says truncated */
+    struct catalog *catalog;           /* borrowed */
+    struct retention_config retention; /* in force, for GET /query/v1/retention */
+    struct metrics *metrics;           /* borrowed; the query pool's own set */
+    unsigned threads;                  /* default 2 */
+    unsigned waiting_max;              /* queued queries; more are answered 429. Default 32 */
+    uint64_t deadline_ns;              /* per query, default 30 s */
+    uint64_t memory_bytes_max;         /* per query, default 256 MiB */
+    uint64_t answer_bytes_max;         /* default 64 MiB; a longer trace is cut and says truncated */
 };
 
 enum err query_open(const struct query_config *config, struct query **out);
 /*
  * Rows for the route table, ROLE_QUERY, valid until query_close():
  *   GET /query/v1/traces/{id}  GET /query/v1/traces  GET /query/v1/services  GET /query/v1/operations
+ *   GET /query/v1/retention
  */
 const struct route *query_routes(const struct query *query, size_t *count);
 /*

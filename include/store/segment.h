@@ -91,9 +91,13 @@ void catalog_close_retired(struct catalog *catalog, struct io *io);
 
 struct catalog_size {
     uint64_t segments, blocks, spans, bytes;
+    uint64_t arrival_min_ns, arrival_max_ns; /* of its spans; 0: there are none */
 };
 /* What is in use now. Any thread. */
 struct catalog_size catalog_size(struct catalog *catalog);
+/* Of the file system that the segments lie on. */
+enum err catalog_space(const struct catalog *catalog, struct io *io, uint64_t *free_bytes,
+                       uint64_t *total_bytes);
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
 

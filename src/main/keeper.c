@@ -158,22 +158,25 @@ static uint64_t free_min(const struct world *world)
     return total_bytes / 10;
 }
 
+struct retention_config keeper_retention(const struct world *world)
+{
+    return (struct retention_config){
+        .age_ns = options_number(world->options, OPTION_RETENTION_AGE),
+        .bytes_max = options_number(world->options, OPTION_RETENTION_BYTES),
+        .free_min = free_min(world),
+    };
+}
+
 static enum err open_keeper(struct keeper *keeper)
 {
     const struct world *const world = keeper->world;
     const struct options *const options = world->options;
-    const struct retention_config retention = {
-        .age_ns = options_number(options, OPTION_RETENTION_AGE),
-        .bytes_max = options_number(options, OPTION_RETENTION_BYTES),
-        .free_min = free_min(world),
-    };
-
     keeper->compaction = (struct compaction_config){
         .window_ns = options_number(options, OPTION_SEGMENT_WINDOW),
         .delay_ns = options_number(options, OPTION_COMPACTION_DELAY),
     };
     TRY(io_open_plain(&keeper->io));
-    TRY(retention_open(world->catalog, &retention, &keeper->retention));
+    TRY(retention_open(world->catalog, &world->retention, &keeper->retention));
     if (!options_number(options, OPTION_COMPACTION)) return OK;
     return compactor_open(world->catalog, &keeper->compaction, &keeper->compactor);
 }

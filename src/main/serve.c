@@ -20,16 +20,15 @@
 #include "keeper.h"
 #include "placement.h"
 #include "plan.h"
+#include "port.h"
 #include "process.h"
 #include "shard/sealer.h"
 #include "steering.h"
 #include "store/segment.h"
 #include "world.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +43,6 @@ enum {
     EXIT_FAILED = 1,
     TICK_MS = 10,
     STOP_TICKS_MAX = 4500 / TICK_MS,
-    PREDECESSOR_TICKS_MAX = 400 / TICK_MS
 };
 
 /* ---- signals --------------------------------------------------------------------------------------------
@@ -130,61 +128,6 @@ static void derive_limits(struct world *world)
         .stall_ns_max = options_number(options, OPTION_STALL_TIME),
     };
     split_hosts(world);
-}
-
-/*
- * A process that was killed lets go of its files a moment after it is gone: the kernel takes its rings down
- * later, and they hold listeners (and locks: superblock_open() waits, too). So a port that looks taken is
- * tried again for a while.
- */
-static void tick(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = TICK_MS * (long)NS_PER_MS}, NULL);
-}
-
-/*
- * Listeners share their port (SO_REUSEPORT), so a second program on the same port would not be told: the
- * kernel would deal connections to both. Binding once without sharing finds it.
- */
-static bool port_is_free(const char *address)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } name = {0};
-    const char *const colon = strrchr(address, ':');
-    const bool six = address[0] == '[';
-    const unsigned long port = strtoul(colon + 1, NULL, 10);
-    char host[ADDRESS_TEXT_MAX];
-    const int on = 1;
-
-    if (port == 0) return true;
-    snprintf(host, sizeof host, "%.*s", (int)(colon - address) - 2 * six, address + six);
-    name.any.sa_family = six ? AF_INET6 : AF_INET;
-    if (six)
-        name.v6.sin6_port = htons((uint16_t)port);
-    else
-        name.v4.sin_port = htons((uint16_t)port);
-    if (inet_pton(name.any.sa_family, host, six ? (void *)&name.v6.sin6_addr : (void *)&name.v4.sin_addr) !=
-        1) {
-        log_error("main", "not an address", "address=%s", address);
-        return false;
-    }
-    const int fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return true; /* whoever listens will say it better */
-    bool bound = false;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0) {
-        for (unsigned ticks = 0; !bound && ticks <= PREDECESSOR_TICKS_MAX; ticks++) {
-            if (ticks > 0) tick();
-            bound = bind(fd, &name.any, six ? sizeof name.v6 : sizeof name.v4) == 0;
-            if (!bound && errno != EADDRINUSE) break;
-        }
-        bound = bound && listen(fd, 1) == 0;
-    }
-    if (!bound) log_error("main", "cannot listen", "address=%s error=\"%s\"", address, strerror(errno));
-    close(fd);
-    return bound;
 }
 
 /* ---- up -------------------------------------------------------------------------------------------------
@@ -356,10 +299,12 @@ static bool open_query(struct world *world)
 
     for (unsigned i = 0; i < world->shards_count; i++)
         world->query_shards[i] = atomic_load(&world->shards[i].shard);
+    world->retention = keeper_retention(world);
     const struct query_config config = {
         .shards = world->query_shards,
         .shards_count = world->shards_count,
         .catalog = world->catalog,
+        .retention = world->retention,
         .metrics = &world->query_metrics,
         .threads = (unsigned)options_number(options, OPTION_QUERY_THREADS),
         .waiting_max = (unsigned)options_number(options, OPTION_QUERY_WAITING),

@@ -83,7 +83,8 @@ struct world {
     struct catalog *catalog;
     struct sealer *sealer;
     alignas(64) struct metrics sealer_metrics;
-    struct keeper *keeper; /* of segments; its metrics are its own thread's */
+    struct retention_config retention; /* in force */
+    struct keeper *keeper;             /* of segments; its metrics are its own thread's */
     alignas(64) struct metrics keeper_metrics;
     struct query *query;
     alignas(64) struct metrics query_metrics;

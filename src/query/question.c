@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "coverage.h"
 #include "io/io.h"
+#include "retention_answer.h"
 #include "search.h"
 #include "trace.h"
 
@@ -133,6 +134,7 @@ static enum err run(struct work *work, struct outcome *outcome)
     case REQUEST_SEARCH: return search_answer(work, &outcome->answer);
     case REQUEST_SERVICES: return services_answer(work, &outcome->answer);
     case REQUEST_OPERATIONS: return operations_answer(work, &outcome->answer);
+    case REQUEST_RETENTION: return retention_answer(work, &outcome->answer);
     }
     unreachable("all kinds are listed");
 }

@@ -180,6 +180,30 @@ static bool read_limit(struct request *request, struct slice value)
     return true;
 }
 
+static bool read_age(struct request *request, struct slice value)
+{
+    request->has_age = true;
+    return read_duration(request, "age", value, &request->retention.age_ns);
+}
+
+static bool read_bytes(struct request *request, const char *name, struct slice value, uint64_t *bytes)
+{
+    return literal_u64(value, bytes) ||
+           refuse(request, "parameter %s: \"%.*s\" is no number of bytes", name, SHOWN(value));
+}
+
+static bool read_bytes_max(struct request *request, struct slice value)
+{
+    request->has_bytes = true;
+    return read_bytes(request, "bytes", value, &request->retention.bytes_max);
+}
+
+static bool read_free_min(struct request *request, struct slice value)
+{
+    request->has_free = true;
+    return read_bytes(request, "free", value, &request->retention.free_min);
+}
+
 static bool read_cursor(struct request *request, struct slice value)
 {
     uint8_t bytes[24];
@@ -232,7 +256,10 @@ static const struct parameter parameters[] = {
     {"status", REQUEST_SEARCH, false, read_status},
     {"kind", REQUEST_SEARCH, false, read_kind},
     {"attr", REQUEST_SEARCH, true, read_attr},
-    {"limit", REQUEST_SEARCH, false, read_limit},
+    {"limit", REQUEST_SEARCH | REQUEST_RETENTION, false, read_limit},
+    {"age", REQUEST_RETENTION, false, read_age},
+    {"bytes", REQUEST_RETENTION, false, read_bytes_max},
+    {"free", REQUEST_RETENTION, false, read_free_min},
     {"cursor", REQUEST_SEARCH, false, read_cursor},
     {"after", ALL, false, read_after},
 };

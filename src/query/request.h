@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "model/trace.h"
 #include "protocol/url.h"
+#include "store/retention.h"
 
 #include <stdint.h>
 
@@ -22,7 +23,8 @@ enum request_kind {
     REQUEST_TRACE = 1,
     REQUEST_SEARCH = 2,
     REQUEST_SERVICES = 4,
-    REQUEST_OPERATIONS = 8
+    REQUEST_OPERATIONS = 8,
+    REQUEST_RETENTION = 16,
 }; /* bits, for the table of parameters */
 
 /* An attribute of exactly this type and value, at this level. */
@@ -61,6 +63,8 @@ struct request {
     struct condition conditions[REQUEST_CONDITIONS_MAX];
     uint32_t conditions_count;
     uint32_t limit;
+    struct retention_config retention; /* what was given of it */
+    bool has_age, has_bytes, has_free;
     struct cursor cursor;
 
     uint32_t seen;                       /* bit per parameter of the table */

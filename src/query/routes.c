@@ -83,6 +83,11 @@ static void handle_operations(struct exchange *exchange, void *context)
     submit(context, exchange, REQUEST_OPERATIONS, (struct slice){0});
 }
 
+static void handle_retention(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_RETENTION, (struct slice){0});
+}
+
 void routes_init(struct query *query)
 {
     static const struct route table[] = {
@@ -90,6 +95,7 @@ void routes_init(struct query *query)
         {.path = "/query/v1/traces", .handle = handle_search},
         {.path = "/query/v1/services", .handle = handle_services},
         {.path = "/query/v1/operations", .handle = handle_operations},
+        {.path = "/query/v1/retention", .handle = handle_retention},
     };
     static_assert(sizeof table == sizeof query->routes, "the table fits");
 

@@ -81,18 +81,34 @@ bool catalog_has(const struct catalog_view *view, uint16_t shard, uint64_t seq)
     return shard < view->shards_count && seq < view->next_seq[shard];
 }
 
+static void add_size(struct catalog_size *size, const struct segment *segment)
+{
+    size->bytes += segment_bytes(segment);
+    for (uint32_t i = 0; i < segment->blocks_count; i++) {
+        const struct block_summary *const block = &segment->blocks[i].summary;
+        const bool first = size->arrival_max_ns == 0;
+        size->spans += block->spans;
+        if (first || block->arrival_min_ns < size->arrival_min_ns)
+            size->arrival_min_ns = block->arrival_min_ns;
+        if (block->arrival_max_ns > size->arrival_max_ns) size->arrival_max_ns = block->arrival_max_ns;
+    }
+}
+
 struct catalog_size catalog_size(struct catalog *catalog)
 {
     const struct catalog_view *const view = catalog_acquire(catalog);
     struct catalog_size size = {.segments = view->segments_count, .blocks = view->blocks_count};
 
-    for (uint32_t i = 0; i < view->segments_count; i++) {
-        size.bytes += segment_bytes(view->segments[i]);
-        for (uint32_t j = 0; j < view->segments[i]->blocks_count; j++)
-            size.spans += view->segments[i]->blocks[j].summary.spans;
-    }
+    for (uint32_t i = 0; i < view->segments_count; i++)
+        add_size(&size, view->segments[i]);
     catalog_release(catalog, view);
     return size;
+}
+
+enum err catalog_space(const struct catalog *catalog, struct io *io, uint64_t *free_bytes,
+                       uint64_t *total_bytes)
+{
+    return io_space(io, catalog->dir, free_bytes, total_bytes);
 }
 
 /* ---- filters ----------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "otlp_json.h"
+#include "retention_answer.h"
 #include "search.h"
 #include "trace.h"
 
@@ -137,6 +138,7 @@ static enum err run(struct work *work, struct answer *answer, bool *truncated)
     case REQUEST_SEARCH: return search_answer(work, answer);
     case REQUEST_SERVICES: return services_answer(work, answer);
     case REQUEST_OPERATIONS: return operations_answer(work, answer);
+    case REQUEST_RETENTION: return retention_answer(work, answer);
     case REQUEST_TRACE: break;
     }
     TRY(trace_collect(work, &work->request->trace_id, &trace));

@@ -288,6 +288,25 @@ Test(routes, refuse_when_the_server_stops)
     stop();
 }
 
+/* ---- retention -------------------------------------------------------------------------------------------- */
+
+Test(routes, retention_says_what_would_leave)
+{
+    config.retention = (struct retention_config){.bytes_max = 7};
+    if (!start()) return;
+    cr_assert_eq(get("/query/v1/retention", ""), 200);
+    cr_assert(body_has("\"limits\":{\"ageNano\":\"0\",\"bytes\":\"7\",\"freeBytes\":\"0\"}"));
+    cr_assert(body_has("\"store\":{\"segments\":1,\"blocks\":1,"));
+    cr_assert(body_has("\"leaving\":[{\"reason\":\"bytes\",") && body_has("\"leavingSegments\":1,"));
+    cr_assert_eq(get("/query/v1/retention?bytes=0", ""), 200);
+    cr_assert(body_has("\"leaving\":[]"), "other limits may be asked about");
+    cr_assert_eq(get("/query/v1/retention?age=1h&limit=1", ""), 200);
+    cr_assert_eq(get("/query/v1/retention?age=soon", ""), 400);
+    cr_assert_eq(get("/query/v1/retention?bytes=many", ""), 400);
+    cr_assert_eq(get("/query/v1/retention?service=shop", ""), 400);
+    stop();
+}
+
 /* ---- many at once --------------------------------------------------------------------------------------- */
 
 enum { CLIENTS = 4, ROUNDS = 25, NEW_BLOCKS = 10 };

@@ -1,0 +1,114 @@
+#include "retention_answer.h"
+
+#include "io/io.h"
+
+struct leaving {
+    struct json *json;
+    uint32_t listed, limit; /* segments */
+    uint64_t segments, spans, bytes;
+};
+
+static void put_quoted(struct json *json, const char *key, uint64_t number)
+{
+    json_key(json, key);
+    json_uint_quoted(json, number);
+}
+
+static void put_number(struct json *json, const char *key, uint64_t number)
+{
+    json_key(json, key);
+    json_uint(json, number);
+}
+
+static bool put_row(void *context, const struct retention_row *row)
+{
+    static const char *const reasons[RETENTION_REASONS] = {"age", "bytes", "free"};
+    struct leaving *const leaving = context;
+    struct json *const json = leaving->json;
+
+    leaving->segments++;
+    leaving->spans += row->spans;
+    leaving->bytes += row->bytes;
+    if (leaving->listed == leaving->limit) return true;
+    leaving->listed++;
+    json_object_begin(json);
+    json_key(json, "reason");
+    json_string(json, slice_text(reasons[row->reason]));
+    put_quoted(json, "arrivalFirstUnixNano", row->arrival_min_ns);
+    put_quoted(json, "arrivalLastUnixNano", row->arrival_max_ns);
+    put_quoted(json, "spans", row->spans);
+    put_quoted(json, "bytes", row->bytes);
+    json_object_end(json);
+    return true;
+}
+
+static struct retention_config limits_of(const struct work *work)
+{
+    const struct request *const request = work->request;
+    struct retention_config limits = work->config->retention;
+
+    if (request->has_age) limits.age_ns = request->retention.age_ns;
+    if (request->has_bytes) limits.bytes_max = request->retention.bytes_max;
+    if (request->has_free) limits.free_min = request->retention.free_min;
+    return limits;
+}
+
+static void put_limits(struct json *json, const struct retention_config *limits)
+{
+    json_key(json, "limits");
+    json_object_begin(json);
+    put_quoted(json, "ageNano", limits->age_ns);
+    put_quoted(json, "bytes", limits->bytes_max);
+    put_quoted(json, "freeBytes", limits->free_min);
+    json_object_end(json);
+}
+
+static void put_store(struct json *json, struct catalog *catalog, uint64_t free_bytes, uint64_t total_bytes)
+{
+    const struct catalog_size size = catalog_size(catalog);
+
+    json_key(json, "store");
+    json_object_begin(json);
+    put_number(json, "segments", size.segments);
+    put_number(json, "blocks", size.blocks);
+    put_quoted(json, "spans", size.spans);
+    put_quoted(json, "bytes", size.bytes);
+    put_quoted(json, "arrivalFirstUnixNano", size.arrival_min_ns);
+    put_quoted(json, "arrivalLastUnixNano", size.arrival_max_ns);
+    put_quoted(json, "retiredBytes", catalog_retired_bytes(catalog));
+    put_quoted(json, "diskFreeBytes", free_bytes);
+    put_quoted(json, "diskTotalBytes", total_bytes);
+    json_object_end(json);
+}
+
+static void put_leaving(struct json *json, const struct work *work, const struct retention_config *limits,
+                        uint64_t free_bytes)
+{
+    struct catalog *const catalog = work->config->catalog;
+    struct leaving leaving = {.json = json, .limit = work->request->limit};
+
+    json_key(json, "leaving");
+    json_array_begin(json);
+    retention_preview(catalog, limits, io_wall_ns(work->io), free_bytes + catalog_retired_bytes(catalog),
+                      put_row, &leaving);
+    json_array_end(json);
+    put_number(json, "leavingSegments", leaving.segments);
+    put_quoted(json, "leavingSpans", leaving.spans);
+    put_quoted(json, "leavingBytes", leaving.bytes);
+}
+
+enum err retention_answer(struct work *work, struct answer *answer)
+{
+    struct catalog *const catalog = work->config->catalog;
+    const struct retention_config limits = limits_of(work);
+    uint64_t free_bytes, total_bytes;
+
+    TRY(catalog_space(catalog, work->io, &free_bytes, &total_bytes));
+    struct json *const json = answer_json_begin(answer);
+    json_object_begin(json);
+    put_limits(json, &limits);
+    put_store(json, catalog, free_bytes, total_bytes);
+    put_leaving(json, work, &limits, free_bytes);
+    json_object_end(json);
+    return answer_json_end(answer);
+}
