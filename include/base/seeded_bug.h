@@ -25,7 +25,7 @@
     X(NO_DSYNC, "store/journal_files", "journal writes are not synchronous")                                 \
     X(NO_JOURNAL_FILE_SYNC, "store/journal_files", "a new journal file is used before it is synced")         \
     X(NO_JOURNAL_DIR_SYNC, "store/journal_files", "a new journal file's name is not synced")                 \
-    X(SKIP_BLOCK_CRC, "store/block_open", "sections of a block are believed without their checksum")         \
+    X(SKIP_BLOCK_CRC, "store/block_sections", "sections of a block are believed without their checksum")     \
     X(NO_SEGMENT_SYNC, "store/catalog_append", "a block is published before its file is synced")             \
     X(NO_SEGMENT_DIR_SYNC, "store/catalog_append", "a new segment's name is not synced")                     \
     X(KEEP_DUPLICATES, "store/catalog_open", "a block that is present twice is shown twice")                 \

@@ -1,5 +1,5 @@
 /*
- * The reader's inside, shared by block_open.c (header, sections, tables), block_column.c (chunks,
+ * The reader's inside, shared by block_open.c (header, tables), block_sections.c (bytes), block_column.c (chunks,
  * dictionaries, values) and block_rows.c (spans). A reader belongs to one thread. Sections are loaded when
  * first needed, checked, decompressed and kept until the reader is closed.
  */
@@ -69,6 +69,10 @@ enum err reader_open(const struct block_source *source, struct block_reader **ou
 enum err reader_tables(struct block_reader *reader);
 /* Memory that is counted and freed by block_close(); NULL: none. */
 void *reader_alloc(struct block_reader *reader, size_t count, size_t size);
+void *reader_alloc_zero(struct block_reader *reader, size_t count, size_t size);
+void reader_free_all(struct block_reader *reader);
+/* Lies in the block, and has a size that a section may have. */
+bool section_sound(const struct block_header *header, const struct block_section *section);
 /* Plain bytes of a section; checked before use. */
 enum err reader_section(struct block_reader *reader, uint32_t number, struct slice *out);
 enum err reader_traces(struct block_reader *reader);
