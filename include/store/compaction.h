@@ -3,9 +3,9 @@
  *
  *   level 0   written by a shard; each block has traces of the whole range
  *   level 1   all shards' segments of one window of arrival, merged
- *   level 2   neighbouring segments of level 1 (or 2) of one day, merged, to bound their number
+ *   level 2   the blocks of neighbouring segments of one day in one file, as they are, to bound the number of files
  *
- * A span is so written three times at most: sealed, merged, merged again; a small store once more at the end of a day.
+ * A span is so written three times at most: sealed, merged, copied; in a small store once more at the end of a day.
  * Answers are the same before, during and after.
  *
  *   compactor_open() -> compactor_step() again and again, from one thread, with its io -> compactor_close()

@@ -171,6 +171,35 @@ struct block_filters *block_filters_of(const struct block_encoded *block)
     return filters;
 }
 
+/* As many keys as the cells are right for, so that whoever puts them into rows again takes as many. */
+static uint32_t keys_for(uint32_t cells, enum filter_kind kind)
+{
+    const unsigned bits = kind == FILTER_TRACE ? FILTER_TRACE_BITS_KEEP : FILTER_TOKEN_BITS_KEEP;
+
+    return (uint32_t)((uint64_t)cells * FILTER_CELL_BYTES * 8 / bits);
+}
+
+struct block_filters *block_filters_of_rows(const struct segment_rows *rows, uint32_t index)
+{
+    size_t bytes = 0;
+
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
+        if (rows->resident[kind] != NULL) bytes += (size_t)rows->cells[kind] * FILTER_CELL_BYTES;
+    struct block_filters *const filters = calloc(1, sizeof *filters + bytes);
+    if (filters == NULL) return NULL;
+    uint8_t *cells = (uint8_t *)(filters + 1);
+    filters->refs = 1;
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++) {
+        if (rows->resident[kind] == NULL) continue;
+        filters->keys[kind] = keys_for(rows->cells[kind], (enum filter_kind)kind);
+        filters->kind[kind] = (struct filter){.cells = rows->cells[kind], .bytes = cells};
+        for (uint32_t row = 0; row < rows->cells[kind]; row++, cells += FILTER_CELL_BYTES)
+            memcpy(cells, rows->resident[kind] + ((size_t)row * rows->blocks + index) * FILTER_CELL_BYTES,
+                   FILTER_CELL_BYTES);
+    }
+    return filters;
+}
+
 void block_filters_drop(struct block_filters *filters)
 {
     if (filters == NULL || --filters->refs > 0) return;

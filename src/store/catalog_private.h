@@ -155,6 +155,8 @@ void catalog_view_drop(struct catalog *catalog, struct catalog_view *view);
 
 /* Cells are sized for the counts; the hashes are added by filter_add(). */
 struct block_filters *block_filters_make(uint64_t traces, uint64_t tokens);
+/* Those of a block by its number in the file, out of rows that are in memory; a kind that is not excludes nothing. */
+struct block_filters *block_filters_of_rows(const struct segment_rows *rows, uint32_t index);
 /* Both, of a block that was encoded. */
 struct block_filters *block_filters_of(const struct block_encoded *block);
 struct catalog_view *catalog_view_make(struct catalog *catalog, struct segment *const *segments,
@@ -201,6 +203,9 @@ enum err segment_file_read(const struct segment_file *file, struct io *io, uint6
 /* len is a multiple of IO_ALIGN, bytes are aligned: goes out in pieces of SEGMENT_PIECE_BYTES. */
 enum err segment_file_write(const struct segment_file *file, struct io *io, uint64_t offset,
                             const uint8_t *bytes, size_t len);
+/* A block's bytes; offsets and bytes are multiples of IO_ALIGN. */
+enum err segment_file_copy(struct io *io, const struct segment_file *from, uint64_t offset,
+                           const struct segment_file *to, uint64_t to_offset, uint64_t bytes);
 
 /* ---- lineage (segment_lineage.c) ---------------------------------------------------------------------- */
 
@@ -253,6 +258,9 @@ enum err segment_merged_begin(struct catalog *catalog, struct io *io, uint8_t le
 /* Writes a block behind the others; ERR_NO_SPACE, or any other failure: discard all of it. */
 enum err segment_merged_append(struct segment_merged *merged, struct io *io,
                                const struct block_encoded *block);
+/* The same with a block of another segment, as it is, whose sums were checked; takes over the filters, if it succeeds. */
+enum err segment_merged_copy(struct segment_merged *merged, struct io *io, const struct segment *from,
+                             uint32_t place, struct block_filters *filters);
 /* Footer, sync, name. *out is durable, and not in the catalog yet. */
 enum err segment_merged_finish(struct segment_merged *merged, struct io *io, struct segment **out);
 /* After any of them, unless it has become a segment. */

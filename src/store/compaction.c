@@ -1,5 +1,7 @@
 /*
- * One merge at a time, in steps. What it reads is held by a version, what it writes is private until the last step.
+ * One merge at a time, in steps. What it reads is held by a version, what it writes is private until the last step. Segments of
+ * a window are merged span by span (merge.c); those of a day are only joined: their blocks are copied as they are, so that
+ * each keeps to the time of its window, and a search for the newest traces need not open all of them.
  *
  *   idle ──plan──▶ merging ──no more blocks──▶ named ──▶ published, inputs removed ──▶ idle
  *     ▲               │ any failure: the output is thrown away, a minute's rest
@@ -19,12 +21,19 @@
 
 static const uint64_t REST_NS = 60 * NS_PER_S; /* after a failure, or when there is no room */
 
+/* Where copying has come to. */
+struct joining {
+    uint32_t input, place;     /* the next block */
+    struct segment_rows *rows; /* of that input, in memory; NULL: not read yet */
+};
+
 struct job {
     bool under_way;
     struct compaction_plan plan;
     const struct catalog_view *view;
     struct segment *inputs[MERGE_STREAMS_MAX]; /* of the view */
-    struct merge *merge;
+    struct merge *merge;                       /* level 1 */
+    struct joining joining;                    /* level 2 */
     struct segment_merged output;
     uint64_t next_seq;
     uint64_t began_ns; /* monotonic */
@@ -42,11 +51,21 @@ struct compactor {
 
 /* ---- a job -------------------------------------------------------------------------------------------- */
 
+static void drop_rows(struct joining *joining)
+{
+    if (joining->rows == NULL) return;
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
+        free(joining->rows->resident[kind]);
+    free(joining->rows);
+    joining->rows = NULL;
+}
+
 static void drop_job(struct compactor *compactor, struct io *io)
 {
     struct job *const job = &compactor->job;
 
     if (job->merge != NULL) merge_close(job->merge);
+    drop_rows(&job->joining);
     segment_merged_discard(&job->output, io);
     if (job->view != NULL) catalog_release(compactor->catalog, job->view);
     catalog_close_files(compactor->catalog, io);
@@ -78,15 +97,22 @@ static uint64_t next_merged_seq(struct catalog *catalog)
     return seq;
 }
 
-static enum err begin(struct compactor *compactor, struct io *io)
+static enum err open_merge(struct compactor *compactor, struct io *io)
 {
     struct job *const job = &compactor->job;
 
     if (compactor->tools == NULL) TRY(merge_tools_open(&compactor->tools));
+    return merge_open(compactor->tools, job->view, io, job->plan.segments, job->plan.count, &job->merge);
+}
+
+static enum err begin(struct compactor *compactor, struct io *io)
+{
+    struct job *const job = &compactor->job;
+
     for (uint32_t i = 0; i < job->plan.count; i++)
         job->inputs[i] = job->view->segments[job->plan.segments[i]];
     job->next_seq = next_merged_seq(compactor->catalog);
-    TRY(merge_open(compactor->tools, job->view, io, job->plan.segments, job->plan.count, &job->merge));
+    if (job->plan.level == 1) TRY(open_merge(compactor, io));
     return segment_merged_begin(compactor->catalog, io, job->plan.level, job->inputs, job->plan.count,
                                 &job->output);
 }
@@ -120,9 +146,9 @@ static void tell(struct compactor *compactor, struct io *io)
 {
     struct compaction_counts *const counts = &compactor->counts;
     const struct job *const job = &compactor->job;
-    uint64_t spans, duplicates;
+    uint64_t spans = 0, duplicates = 0;
 
-    merge_counts(job->merge, &spans, &duplicates);
+    if (job->merge != NULL) merge_counts(job->merge, &spans, &duplicates);
     counts->merges[job->plan.level]++;
     counts->spans_read += spans;
     counts->spans_duplicate += duplicates;
@@ -147,7 +173,7 @@ static enum err finish(struct compactor *compactor, struct io *io)
     return OK;
 }
 
-static enum err go_on(struct compactor *compactor, struct io *io)
+static enum err merge_on(struct compactor *compactor, struct io *io)
 {
     struct job *const job = &compactor->job;
     struct block_encoded block;
@@ -157,6 +183,74 @@ static enum err go_on(struct compactor *compactor, struct io *io)
     if (job->output.segment->blocks_count == SEGMENT_BLOCKS_MAX) return ERR_TOO_LARGE;
     job->next_seq++;
     return segment_merged_append(&job->output, io, &block);
+}
+
+/* ---- joining ------------------------------------------------------------------------------------------ */
+
+/* Every byte is looked at once before it is copied: rot must not get a new name. */
+static enum err check_block(const struct job *job, struct io *io, uint32_t number)
+{
+    const struct block_summary *const summary = &catalog_block(job->view, number)->summary;
+    struct catalog_source source;
+    struct block_reader *reader;
+
+    TRY(catalog_open_block(job->view, io, number, &source, &reader));
+    const enum err err = block_check_sums(reader);
+    block_close(reader);
+    if (err == ERR_CORRUPT) catalog_fence(job->view->catalog, summary->shard, summary->seq);
+    return err;
+}
+
+/* Filters that cannot be read exclude nothing, here as elsewhere. */
+static enum err read_rows(struct joining *joining, const struct segment *input, struct io *io)
+{
+    struct segment_rows *const rows = calloc(1, sizeof *rows);
+
+    if (rows == NULL) return ERR_NO_MEMORY;
+    rows->blocks = input->rows->blocks;
+    joining->rows = rows;
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++) {
+        rows->cells[kind] = input->rows->cells[kind];
+        rows->offset[kind] = input->rows->offset[kind];
+        if (rows->cells[kind] == 0) continue;
+        const enum err err = segment_rows_load(io, input->file, rows, (enum filter_kind)kind);
+        if (err != OK && err != ERR_CORRUPT) return err;
+    }
+    return OK;
+}
+
+static enum err join_block(struct job *job, struct io *io, const struct segment *input)
+{
+    struct joining *const joining = &job->joining;
+    const uint32_t number = job->view->first[job->plan.segments[joining->input]] + joining->place;
+
+    TRY(check_block(job, io, number));
+    if (joining->rows == NULL) TRY(read_rows(joining, input, io));
+    struct block_filters *const filters = block_filters_of_rows(joining->rows,
+                                                                input->blocks[joining->place].index);
+    if (filters == NULL) return ERR_NO_MEMORY;
+    const enum err err = segment_merged_copy(&job->output, io, input, joining->place, filters);
+    if (err != OK) block_filters_drop(filters);
+    return err;
+}
+
+static enum err join_on(struct compactor *compactor, struct io *io)
+{
+    struct job *const job = &compactor->job;
+    struct joining *const joining = &job->joining;
+
+    if (joining->input == job->plan.count) return finish(compactor, io);
+    const struct segment *const input = job->inputs[joining->input];
+    TRY(join_block(job, io, input));
+    if (++joining->place < input->blocks_count) return OK;
+    drop_rows(joining);
+    *joining = (struct joining){.input = joining->input + 1};
+    return OK;
+}
+
+static enum err go_on(struct compactor *compactor, struct io *io)
+{
+    return compactor->job.plan.level == 1 ? merge_on(compactor, io) : join_on(compactor, io);
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
  * Level 0 to 1: within a window that is over, segments in the order of arrival, as many as can be open at a time. The newest
  * window first: recent spans are asked for most. A single segment of one block is sorted already and stays.
  *
- * Level 1 to 2: neighbours of one day. When there are many, when they are large together, or when the day is over and they
+ * Level 1 to 2: neighbours of one day are joined. When there are many, when they are large together, or when the day is over and they
  * are still small. Each merge makes at least one file fewer, and none is larger than bytes_max, so it comes to an end.
  *
  * Left alone: what is not closed, what is damaged (nothing is taken away from a file with a fenced block), what still waits
@@ -60,7 +60,8 @@ static bool take(struct choice *choice, uint32_t number, uint64_t bytes_max)
     const uint32_t streams = merge_streams(choice->view, number);
     const uint64_t bytes = segment_bytes(segment);
 
-    if (plan->count == MERGE_STREAMS_MAX || choice->streams + streams > MERGE_STREAMS_MAX) return false;
+    if (plan->count == MERGE_STREAMS_MAX) return false;
+    if (plan->level == 1 && choice->streams + streams > MERGE_STREAMS_MAX) return false;
     if (plan->count > 0 &&
         (plan->bytes + bytes > bytes_max || plan->blocks + segment->blocks_count > BLOCKS_MAX))
         return false;
@@ -108,12 +109,12 @@ static bool plan_windows(struct choice *choice)
 
 /* ---- level 1 to 2 ------------------------------------------------------------------------------------- */
 
-/* Sorted among its own blocks, and none of its window waits to be merged with it. */
+/* Merged, or a single block of a window that is over: nothing of its window waits to be merged with it. */
 static bool is_sorted(const struct choice *choice, uint32_t number)
 {
     const struct segment *const segment = choice->view->segments[number];
 
-    if (!is_whole(segment) || merge_streams(choice->view, number) != 1) return false;
+    if (!is_whole(segment) || (segment->level == 0 && segment->blocks_count != 1)) return false;
     return segment->level > 0 || is_over(choice, arrival_of(segment), choice->config->window_ns);
 }
 

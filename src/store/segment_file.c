@@ -97,6 +97,22 @@ enum err segment_file_write(const struct segment_file *file, struct io *io, uint
     return OK;
 }
 
+enum err segment_file_copy(struct io *io, const struct segment_file *from, uint64_t offset,
+                           const struct segment_file *to, uint64_t to_offset, uint64_t bytes)
+{
+    uint8_t *const piece = aligned_alloc(IO_ALIGN, SEGMENT_PIECE_BYTES);
+    enum err err = piece == NULL ? ERR_NO_MEMORY : OK;
+
+    for (uint64_t done = 0; done < bytes && err == OK; done += SEGMENT_PIECE_BYTES) {
+        const uint64_t left = bytes - done;
+        const size_t part = left < SEGMENT_PIECE_BYTES ? (size_t)left : SEGMENT_PIECE_BYTES;
+        err = segment_file_read(from, io, offset + done, piece, part);
+        if (err == OK) err = segment_file_write(to, io, to_offset + done, piece, part);
+    }
+    free(piece);
+    return err;
+}
+
 /* ---- a new file -------------------------------------------------------------------------------------- */
 
 void segment_name(const struct segment_identity *identity, const char *suffix, char out[SEGMENT_NAME_BYTES])

@@ -66,23 +66,54 @@ void segment_merged_discard(struct segment_merged *merged, struct io *io)
     catalog_bury(catalog, io);
 }
 
-enum err segment_merged_append(struct segment_merged *merged, struct io *io,
-                               const struct block_encoded *block)
+/* A place for one more block, with room on the disk; it counts when its bytes have been written. */
+static enum err make_room(struct segment_merged *merged, struct io *io, const struct block_summary *summary,
+                          struct block_filters *filters)
 {
     struct segment *const segment = merged->segment;
     const uint32_t index = segment->blocks_count;
 
     assert(index < SEGMENT_BLOCKS_MAX);
-    const enum err room = io_file_allocate(io, segment->file->file, merged->offset, block->len);
-    if (room != OK && room != ERR_UNSUPPORTED) return room;
-    struct block_filters *const filters = block_filters_of(block);
-    if (filters == NULL) return ERR_NO_MEMORY;
-    segment->filters[index] = filters;
+    const enum err err = io_file_allocate(io, segment->file->file, merged->offset, summary->bytes);
+    if (err != OK && err != ERR_UNSUPPORTED) return err;
     segment->blocks[index] = (struct catalog_block){
-        .summary = block->summary, .offset = merged->offset, .index = index};
-    segment->blocks_count++;
-    TRY(segment_file_write(segment->file, io, merged->offset, block->bytes, block->len));
-    merged->offset += block->len;
+        .summary = *summary, .offset = merged->offset, .index = index};
+    segment->filters[index] = filters;
+    return OK;
+}
+
+static void count_block(struct segment_merged *merged, uint64_t bytes)
+{
+    merged->segment->blocks_count++;
+    merged->offset += bytes;
+}
+
+enum err segment_merged_append(struct segment_merged *merged, struct io *io,
+                               const struct block_encoded *block)
+{
+    struct block_filters *const filters = block_filters_of(block);
+
+    if (filters == NULL) return ERR_NO_MEMORY;
+    enum err err = make_room(merged, io, &block->summary, filters);
+    if (err == OK)
+        err = segment_file_write(merged->segment->file, io, merged->offset, block->bytes, block->len);
+    if (err != OK) {
+        block_filters_drop(filters);
+        return err;
+    }
+    count_block(merged, block->len);
+    return OK;
+}
+
+enum err segment_merged_copy(struct segment_merged *merged, struct io *io, const struct segment *from,
+                             uint32_t place, struct block_filters *filters)
+{
+    const struct catalog_block *const block = &from->blocks[place];
+
+    TRY(make_room(merged, io, &block->summary, filters));
+    TRY(segment_file_copy(io, from->file, block->offset, merged->segment->file, merged->offset,
+                          block->summary.bytes));
+    count_block(merged, block->summary.bytes);
     return OK;
 }
 

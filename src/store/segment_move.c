@@ -15,22 +15,6 @@
 
 #include <stdlib.h>
 
-static enum err copy_bytes(struct io *io, const struct segment_file *from, uint64_t offset,
-                           const struct segment_file *to, uint64_t bytes)
-{
-    uint8_t *const piece = aligned_alloc(IO_ALIGN, SEGMENT_PIECE_BYTES);
-    enum err err = piece == NULL ? ERR_NO_MEMORY : OK;
-
-    for (uint64_t done = 0; done < bytes && err == OK; done += SEGMENT_PIECE_BYTES) {
-        const uint64_t left = bytes - done;
-        const size_t part = left < SEGMENT_PIECE_BYTES ? (size_t)left : SEGMENT_PIECE_BYTES;
-        err = segment_file_read(from, io, offset + done, piece, part);
-        if (err == OK) err = segment_file_write(to, io, SEGMENT_ALIGN + done, piece, part);
-    }
-    free(piece);
-    return err;
-}
-
 /* The new segment as it is before closing: one block, its filters still to be built as all of a recovery. */
 static struct segment *one_block(const struct segment_identity *identity, struct segment_file *file,
                                  const struct segment *from)
@@ -51,7 +35,7 @@ static enum err write_new(struct catalog *catalog, struct io *io, const struct s
 {
     const struct catalog_block *const last = &from->blocks[from->blocks_count - 1];
 
-    TRY(copy_bytes(io, from->file, last->offset, file, last->summary.bytes));
+    TRY(segment_file_copy(io, from->file, last->offset, file, SEGMENT_ALIGN, last->summary.bytes));
     TRY(io_datasync_now(io, file->file));
     TRY(io_dir_sync(io, catalog->dir));
     struct segment *const segment = one_block(identity, file, from);

@@ -91,6 +91,8 @@ static enum err open_and_check(const struct segment_walk *walk, uint64_t offset,
 static bool continues(const struct segment_walk *walk, const struct block_summary *summary)
 {
     if (summary->shard > CATALOG_MERGED || summary->lsn_first > summary->lsn_end) return false;
+    if (walk->based && walk->segment->identity.shard == CATALOG_MERGED)
+        return true; /* any shard's, in any order */
     if (walk->based && summary->shard != walk->segment->identity.shard) return false;
     return summary->seq >= walk->seq_floor;
 }
