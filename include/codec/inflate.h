@@ -1,5 +1,6 @@
 /*
- * Inflates whole bodies: gzip (RFC 1952, all members) and zlib (RFC 1950) into one buffer of the caller.
+ * Inflates whole bodies: gzip (RFC 1952, all members), zlib (RFC 1950) and zstd (RFC 8878, all frames) into one
+ * buffer of the caller.
  *
  *   struct inflater *inflater;
  *   inflater_open(&inflater);                                     one per thread, at start-up
@@ -24,7 +25,10 @@
 #define INFLATE_RATIO_MAX       200U          /* times its size on the wire, */
 #define INFLATE_RATIO_FREE      (1ULL << 20)  /* once it is larger than this */
 #define INFLATE_MEMBERS_MAX     256U
-#define INFLATE_GZIP_HEADER_MAX 4096U /* bytes of one member's header */
+#define INFLATE_GZIP_HEADER_MAX 4096U        /* bytes of one member's header */
+#define INFLATE_FRAMES_MAX      256U         /* of zstd, those that are skipped included */
+#define INFLATE_SKIPPABLE_MAX   (64U << 10)  /* bytes of skippable frames in one body */
+#define INFLATE_WINDOW_MAX      (8ULL << 20) /* that a zstd frame may ask for */
 
 struct inflater;
 
@@ -48,6 +52,12 @@ enum err inflate_gzip(struct inflater *inflater, struct slice in, uint8_t *out, 
                       size_t *out_len, const char **reason);
 /* The same for one zlib stream; Content-Encoding "deflate" and "zlib" both mean this. */
 enum err inflate_zlib(struct inflater *inflater, struct slice in, uint8_t *out, size_t capacity,
+                      size_t *out_len, const char **reason);
+/*
+ * The same for zstd frames, one after the other; skippable ones are passed over. A frame that wants a
+ * dictionary or a window over INFLATE_WINDOW_MAX is malformed.
+ */
+enum err inflate_zstd(struct inflater *inflater, struct slice in, uint8_t *out, size_t capacity,
                       size_t *out_len, const char **reason);
 
 #endif

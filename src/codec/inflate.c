@@ -1,22 +1,29 @@
 /*
- * gzip and zlib bodies, with libdeflate for the deflate stream and everything around it read by ourselves: it
- * would stop after the first member of several (and half of a body would be acknowledged and lost), and it
- * does not check the CRC of a member's header.
+ * gzip, zlib and zstd bodies. libdeflate reads the deflate stream and everything around it is read by
+ * ourselves: it would stop after the first member of several (and half of a body would be acknowledged and
+ * lost), and it does not check the CRC of a member's header. libzstd gets one frame at a time, after its
+ * header has been judged here.
  *
  *   gzip body = 1*256 member, nothing after the last                                     (RFC 1952 2.2)
  *   member    = 1f 8b 08 FLG MTIME(4) XFL OS [XLEN(2) extra] [name 0] [comment 0] [CRC16(2)]
  *               deflate stream, CRC32(4), ISIZE(4)                                       little-endian
  *   zlib body = CMF FLG deflate stream ADLER32(4)                                        (RFC 1950 2.2)
  * big-endian
+ *   zstd body = 1*256 (frame / skippable), nothing after the last                        (RFC 8878 3.1)
+ *   frame     = 28 b5 2f fd DESC [WINDOW] [DICT(1,2,4)] [SIZE(1,2,4,8)] blocks [XXH64(4)] little-endian
+ *   skippable = 5x 2a 4d 18 LEN(4) bytes
  *
- * Output stops at inflate_limit(): libdeflate is given no more room than that, so a bomb costs no more work
- * than the largest body of its size that we would take. Truncation, wrong checksums and lengths, reserved
+ * Output stops at inflate_limit(): neither library is given more room than that, so a bomb costs no more work
+ * than the largest body of its size that we would take. libzstd writes straight into the caller's buffer,
+ * which is its window, too: it allocates nothing however large a window or a size a frame declares. Truncation, wrong checksums and lengths, reserved
  * flags and trailing bytes are refusals of the whole.
  */
 #include "codec/inflate.h"
 
 #include <libdeflate.h>
 #include <stdlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/assert.h"
 
@@ -35,11 +42,13 @@ enum {
 
 struct inflater {
     struct libdeflate_decompressor *libdeflate; /* owned */
+    ZSTD_DCtx *zstd;                            /* owned */
 };
 
 /* One body under way. */
 struct work {
     struct libdeflate_decompressor *libdeflate; /* borrowed */
+    ZSTD_DCtx *zstd;                            /* borrowed */
     struct slice in;                            /* what has not been read */
     uint8_t *out;                               /* the caller's buffer */
     size_t len;                                 /* bytes written to it */
@@ -54,16 +63,22 @@ enum err inflater_open(struct inflater **out)
 
     if (inflater == NULL) return ERR_NO_MEMORY;
     inflater->libdeflate = libdeflate_alloc_decompressor();
-    if (inflater->libdeflate == NULL) {
-        free(inflater);
-        return ERR_NO_MEMORY;
-    }
+    if (inflater->libdeflate == NULL) goto free_inflater;
+    inflater->zstd = ZSTD_createDCtx();
+    if (inflater->zstd == NULL) goto free_libdeflate;
     *out = inflater;
     return OK;
+
+free_libdeflate:
+    libdeflate_free_decompressor(inflater->libdeflate);
+free_inflater:
+    free(inflater);
+    return ERR_NO_MEMORY;
 }
 
 void inflater_close(struct inflater *inflater)
 {
+    ZSTD_freeDCtx(inflater->zstd);
     libdeflate_free_decompressor(inflater->libdeflate);
     free(inflater);
 }
@@ -98,10 +113,24 @@ static uint32_t load_be32(const uint8_t *ptr)
     return (uint32_t)ptr[3] | (uint32_t)ptr[2] << 8 | (uint32_t)ptr[1] << 16 | (uint32_t)ptr[0] << 24;
 }
 
+/* How far output may go: the buffer's end, or the limit. */
+static size_t output_end(const struct work *work)
+{
+    return work->capacity < work->limit ? work->capacity : work->limit;
+}
+
+/* What is to be written does not end before output_end(). */
+static enum err no_room(struct work *work)
+{
+    if (output_end(work) < work->limit) return ERR_FULL;
+    work->reason = "body inflates to more than the limit";
+    return ERR_TOO_LARGE;
+}
+
 /* The raw deflate stream at the front of what is left. */
 static enum err inflate_stream(struct work *work)
 {
-    const size_t end = work->capacity < work->limit ? work->capacity : work->limit;
+    const size_t end = output_end(work);
     uint8_t nowhere;
     uint8_t *const at = work->out == NULL ? &nowhere : work->out + work->len;
     size_t read = 0;
@@ -110,10 +139,7 @@ static enum err inflate_stream(struct work *work)
     switch (libdeflate_deflate_decompress_ex(work->libdeflate, work->in.ptr, work->in.len, at,
                                              end - work->len, &read, &written)) {
     case LIBDEFLATE_SUCCESS: break;
-    case LIBDEFLATE_INSUFFICIENT_SPACE:
-        if (end < work->limit) return ERR_FULL;
-        work->reason = "body inflates to more than the limit";
-        return ERR_TOO_LARGE;
+    case LIBDEFLATE_INSUFFICIENT_SPACE: return no_room(work);
     case LIBDEFLATE_BAD_DATA:
     case LIBDEFLATE_SHORT_OUTPUT: return malformed(work, "corrupt or truncated deflate stream");
     }
@@ -227,13 +253,109 @@ static enum err inflate_zlib_stream(struct work *work)
     return work->in.len == 0 ? OK : malformed(work, "bytes after the zlib stream");
 }
 
-/* ---- both ---- */
+/* ---- zstd ---- */
+
+enum {
+    ZSTD_SKIPPABLE_MAGIC = 0x184d2a50, /* and the fifteen numbers that follow */
+    ZSTD_SKIPPABLE_HEADER_LEN = 8,
+    ZSTD_FIXED_LEN = 5, /* magic and descriptor */
+
+    DESC_DICTIONARY = 0x03, /* log2 of twice the length of the id, 0 for none */
+    DESC_RESERVED = 0x08,
+    DESC_SINGLE_SEGMENT = 0x20, /* no window: the whole content is in memory */
+};
+
+/* RFC 8878 3.1.1.1.2 */
+static uint64_t window_bytes(uint8_t descriptor)
+{
+    const uint64_t base = 1ULL << (10 + (descriptor >> 3));
+
+    return base + base / 8 * (descriptor & 7);
+}
+
+/* What a frame asks for; its size is left to libzstd, which compares it with what comes out. */
+static enum err judge_frame(struct work *work)
+{
+    const struct slice in = work->in;
+    uint32_t id = 0;
+
+    if (in.len <= ZSTD_FIXED_LEN) return malformed(work, "zstd frame header truncated");
+    const unsigned descriptor = in.ptr[4];
+    const size_t window_len = (descriptor & DESC_SINGLE_SEGMENT) != 0 ? 0 : 1;
+    const size_t id_len = (1U << (descriptor & DESC_DICTIONARY)) >> 1;
+
+    if ((descriptor & DESC_RESERVED) != 0) return malformed(work, "a reserved bit of a zstd frame is set");
+    if (in.len < ZSTD_FIXED_LEN + window_len + id_len) return malformed(work, "zstd frame header truncated");
+    if (window_len == 1 && window_bytes(in.ptr[ZSTD_FIXED_LEN]) > INFLATE_WINDOW_MAX)
+        return malformed(work, "zstd window of more than 8 MiB");
+    for (size_t i = 0; i < id_len; i++)
+        id |= (uint32_t)in.ptr[ZSTD_FIXED_LEN + window_len + i] << (8 * i);
+    return id == 0 ? OK : malformed(work, "zstd frame that needs a dictionary");
+}
+
+static enum err inflate_frame(struct work *work)
+{
+    uint8_t nowhere;
+
+    TRY(judge_frame(work));
+    const size_t frame_len = ZSTD_findFrameCompressedSize(work->in.ptr, work->in.len);
+    if (ZSTD_isError(frame_len)) return malformed(work, "corrupt or truncated zstd frame");
+    assert(frame_len <= work->in.len);
+
+    const size_t room = output_end(work) - work->len;
+    const size_t written = ZSTD_decompressDCtx(
+        work->zstd, work->out == NULL ? &nowhere : work->out + work->len, room, work->in.ptr, frame_len);
+    if (ZSTD_isError(written)) {
+        switch (ZSTD_getErrorCode(written)) {
+        case ZSTD_error_dstSize_tooSmall: return no_room(work);
+        case ZSTD_error_checksum_wrong: return malformed(work, "wrong checksum of a zstd frame");
+        case ZSTD_error_memory_allocation: return ERR_NO_MEMORY;
+        default: return malformed(work, "corrupt zstd frame");
+        }
+    }
+    assert(written <= room);
+    work->len += written;
+    skip(work, frame_len);
+    return OK;
+}
+
+static enum err skip_frame(struct work *work, size_t *skippable_bytes)
+{
+    if (work->in.len < ZSTD_SKIPPABLE_HEADER_LEN) return malformed(work, "skippable zstd frame truncated");
+    const uint64_t len = ZSTD_SKIPPABLE_HEADER_LEN + (uint64_t)load_le32(work->in.ptr + 4);
+    if (len > INFLATE_SKIPPABLE_MAX - *skippable_bytes)
+        return malformed(work, "more than 64 KiB of skippable zstd frames");
+    if (len > work->in.len) return malformed(work, "skippable zstd frame truncated");
+    *skippable_bytes += (size_t)len;
+    skip(work, (size_t)len);
+    return OK;
+}
+
+static enum err inflate_frames(struct work *work)
+{
+    size_t skippable_bytes = 0;
+    unsigned frames = 0;
+
+    if (work->in.len == 0) return malformed(work, "empty zstd body");
+    while (work->in.len > 0) {
+        const uint32_t magic = work->in.len < 4 ? 0 : load_le32(work->in.ptr);
+        const bool skippable = (magic & ~15U) == ZSTD_SKIPPABLE_MAGIC;
+        if (magic != ZSTD_MAGICNUMBER && !skippable)
+            return malformed(work, frames == 0 ? "not a zstd frame" : "bytes after the last zstd frame");
+        if (++frames > INFLATE_FRAMES_MAX) return malformed(work, "more than 256 zstd frames");
+        TRY(skippable ? skip_frame(work, &skippable_bytes) : inflate_frame(work));
+    }
+    return OK;
+}
+
+/* ---- all ---- */
 
 static enum err inflate_body(struct inflater *inflater, enum err (*inflate)(struct work *), struct slice in,
                              uint8_t *out, size_t capacity, size_t *out_len, const char **reason)
 {
     struct work work = {
         .libdeflate = inflater->libdeflate,
+        .zstd = inflater->zstd,
         .in = in,
         .out = out,
         .capacity = capacity,
@@ -261,4 +383,10 @@ enum err inflate_zlib(struct inflater *inflater, struct slice in, uint8_t *out, 
                       size_t *out_len, const char **reason)
 {
     return inflate_body(inflater, inflate_zlib_stream, in, out, capacity, out_len, reason);
+}
+
+enum err inflate_zstd(struct inflater *inflater, struct slice in, uint8_t *out, size_t capacity,
+                      size_t *out_len, const char **reason)
+{
+    return inflate_body(inflater, inflate_frames, in, out, capacity, out_len, reason);
 }

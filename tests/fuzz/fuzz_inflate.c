@@ -1,11 +1,13 @@
 /*
- * Fuzzes inflating, against zlib. Byte 0 chooses what the rest is:
+ * Fuzzes inflating, against zlib and the stream API of libzstd. Byte 0 chooses what the rest is:
  *
  *   0  a gzip body          1  a zlib body
  *   2  a deflate stream, which is wrapped into a member whose CRC32 and ISIZE are right (no mutation finds
  * those)
+ *   128 and more  a zstd body
  *
- *   - the verdict and the bytes are those of zlib, over all members, but for what lenient() names
+ *   - the verdict and the bytes are those of zlib, over all members, but for what lenient() names, and those of
+ *     ZSTD_decompressStream() with a window of 8 MiB, but for our limits on frames
  *   - a decoder that has met this input afterwards reads a good body (E10)
  *   - a buffer one byte too small is ERR_FULL, the exact one is enough, nothing is written beyond either
  */
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "codec/inflate.h"
 
@@ -117,6 +120,52 @@ static void compare(struct inflater *inflater, struct slice in, int window_bits)
     CHECK(len == 0);
 }
 
+/* The same for libzstd's stream API. */
+static long stream_verdict(struct slice in)
+{
+    static ZSTD_DCtx *stream;
+    ZSTD_inBuffer input = {in.ptr, in.len, 0};
+    ZSTD_outBuffer output = {theirs, ROOM, 0};
+    size_t due = 1; /* 0: at the end of a frame */
+
+    if (stream == NULL) stream = ZSTD_createDCtx();
+    CHECK(!ZSTD_isError(ZSTD_DCtx_reset(stream, ZSTD_reset_session_and_parameters)));
+    CHECK(!ZSTD_isError(ZSTD_DCtx_setParameter(stream, ZSTD_d_windowLogMax, 23)));
+    for (;;) {
+        const size_t in_before = input.pos, out_before = output.pos;
+        due = ZSTD_decompressStream(stream, &output, &input);
+        if (ZSTD_isError(due)) return -1;
+        if (due == 0 && input.pos == input.size) return (long)output.pos;
+        if (input.pos == in_before && output.pos == out_before) return output.pos == ROOM ? -2 : -1;
+    }
+}
+
+static void compare_zstd(struct inflater *inflater, struct slice in)
+{
+    static const uint8_t empty_frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0};
+    size_t len = 0;
+    const char *reason = NULL;
+    const enum err err = inflate_zstd(inflater, in, ours, ROOM, &len, &reason);
+    const long expected = stream_verdict(in);
+
+    CHECK(err == OK || err == ERR_MALFORMED || err == ERR_TOO_LARGE || err == ERR_FULL);
+    CHECK(err == OK || err == ERR_FULL || reason != NULL);
+    if (err == OK) {
+        CHECK(expected >= 0 && (size_t)expected == len && memcmp(ours, theirs, len) == 0);
+    } else if (expected >= 0) {
+        CHECK(err == ERR_MALFORMED &&
+              (strstr(reason, "256 zstd frames") != NULL || strstr(reason, "64 KiB") != NULL));
+    }
+    if (err == OK && len > 0) {
+        uint8_t *const exact = malloc(len);
+        CHECK(inflate_zstd(inflater, in, exact, len, &len, &reason) == OK);
+        CHECK(inflate_zstd(inflater, in, exact, len - 1, &len, &reason) == ERR_FULL);
+        free(exact);
+    }
+    CHECK(inflate_zstd(inflater, slice_of(empty_frame, sizeof empty_frame), ours, ROOM, &len, &reason) == OK);
+    CHECK(len == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct inflater *inflater;
@@ -127,6 +176,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || size > BODY_MAX) return 0;
 
     struct slice in = slice_of(data + 1, size - 1);
+    if (data[0] >= 128) {
+        compare_zstd(inflater, in);
+        return 0;
+    }
     if (data[0] % 3 == 2) in = wrap(decompressor, in);
     compare(inflater, in, data[0] % 3 == 1 ? WINDOW_ZLIB : WINDOW_GZIP);
     return 0;
