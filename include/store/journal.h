@@ -52,7 +52,12 @@ struct journal_batch {
     uint8_t codec;        /* enum journal_codec: how the stored body is compressed */
     uint8_t content_type; /* enum journal_content */
 };
-enum journal_codec { JOURNAL_CODEC_NONE = 0, JOURNAL_CODEC_GZIP = 1, JOURNAL_CODEC_ZLIB = 2 };
+enum journal_codec {
+    JOURNAL_CODEC_NONE = 0,
+    JOURNAL_CODEC_GZIP = 1,
+    JOURNAL_CODEC_ZLIB = 2,
+    JOURNAL_CODEC_ZSTD = 3,
+};
 enum journal_content { JOURNAL_CONTENT_PROTOBUF = 0 };
 
 /*

@@ -21,6 +21,8 @@ bool export_codec(struct slice encoding, uint8_t *out)
         *out = JOURNAL_CODEC_GZIP;
     else if (is_encoding(encoding, "deflate") || is_encoding(encoding, "zlib"))
         *out = JOURNAL_CODEC_ZLIB; /* RFC 9110 8.4.1.2: deflate means the zlib format */
+    else if (is_encoding(encoding, "zstd"))
+        *out = JOURNAL_CODEC_ZSTD; /* RFC 8878 */
     else
         return false;
     return true;

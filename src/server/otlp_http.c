@@ -45,7 +45,7 @@ static void judge(struct exchange *exchange, void *context)
     if (!find_codec(request, &codec)) {
         status_refuse(
             exchange, 400,
-            "content-encoding: not supported; one of gzip, deflate, zlib and identity, on one line");
+            "content-encoding: not supported; one of gzip, deflate, zlib, zstd and identity, on one line");
         return;
     }
     if (request->content_length > *body_bytes_max) {

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <zstd.h>
 
 /* One resource, one scope, one SERVER span (contract of OTLP, golden vectors). Concatenated requests merge into one. */
 static const char golden_hex[] = "0a8d010a180a160a0c736572766963652e6e616d6512060a0473686f7012710a0a0a036c696"
@@ -274,10 +275,10 @@ static size_t compress_golden(unsigned times, int window_bits, uint8_t *out, siz
 
 Test(otlp_http, E8_judges_the_content_encoding)
 {
-    static uint8_t gzip[4096], zlib[4096];
+    static uint8_t gzip[4096], zlib[4096], zstd[4096];
     static const struct {
         const char *lines;
-        int format; /* 0 plain, 1 gzip, 2 zlib */
+        int format; /* 0 plain, 1 gzip, 2 zlib, 3 zstd */
         int status;
     } rows[] = {
         {"", 0, 200},
@@ -287,7 +288,10 @@ Test(otlp_http, E8_judges_the_content_encoding)
         {"Content-Encoding: GZip\r\n", 1, 200},
         {"Content-Encoding: deflate\r\n", 2, 200},
         {"Content-Encoding: zlib\r\n", 2, 200},
+        {"Content-Encoding: zstd\r\n", 3, 200},
+        {"Content-Encoding: Zstd\r\n", 3, 200},
         {"Content-Encoding: gzip\r\n", 0, 400},     /* E9 */
+        {"Content-Encoding: zstd\r\n", 1, 400},     /* E9 */
         {"Content-Encoding: identity\r\n", 1, 400}, /* E9 */
         {"Content-Encoding: gzip, gzip\r\n", 1, 400},
         {"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", 1, 400},
@@ -296,19 +300,22 @@ Test(otlp_http, E8_judges_the_content_encoding)
     };
     const size_t gzip_len = compress_golden(10, 31, gzip, sizeof gzip);
     const size_t zlib_len = compress_golden(10, 15, zlib, sizeof zlib);
+    const size_t zstd_len = ZSTD_compress(zstd, sizeof zstd, body, golden(10), 1);
+    const void *const bodies[] = {body, gzip, zlib, zstd};
+    const size_t lens[] = {golden(1), gzip_len, zlib_len, zstd_len};
     char head[256];
 
     if (!begin()) return;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const int fd = client_open(fixture.port[ROLE_OTLP]);
-        const void *const bytes = rows[i].format == 0 ? body : rows[i].format == 1 ? gzip : zlib;
-        const size_t len = rows[i].format == 0 ? golden(1) : rows[i].format == 1 ? gzip_len : zlib_len;
+        const void *const bytes = bodies[rows[i].format];
+        const size_t len = lens[rows[i].format];
         snprintf(head, sizeof head, POST PROTOBUF "%s", rows[i].lines);
         cr_expect_eq(post_bytes(fd, head, bytes, len), rows[i].status, "%zu %s", i, rows[i].lines);
         if (rows[i].status == 400) expect_status(3, "");
         close(fd);
     }
-    cr_expect_eq(metric(METRIC_SPANS_STORED), 3 + 4 * 10);
+    cr_expect_eq(metric(METRIC_SPANS_STORED), 3 + 6 * 10);
     fixture_close(&fixture);
 }
 

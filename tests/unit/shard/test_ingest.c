@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include <zstd.h>
+
 #include "shard_private.h"
 
 /* ---- the happy path --------------------------------------------------------------------------------- */
@@ -133,6 +135,44 @@ Test(ingest, refuses_a_spoilt_gzip_body_and_then_takes_a_good_one)
     cr_assert_eq(sending.ingest.err, OK);
     cr_assert_eq(see(100).spans[4], 6);
     free(bytes);
+    end();
+}
+
+static void send_zstd(struct sending *sending, uint32_t id, uint32_t spans)
+{
+    static uint8_t packed[1 << 16];
+    const struct bodies_request request = {id, spans, 100};
+    size_t len;
+    uint8_t *bytes = bodies_make(&request, &len);
+    const size_t packed_len = ZSTD_compress(packed, sizeof packed, bytes, len, 1);
+    cr_assert_not(ZSTD_isError(packed_len));
+    send_bytes(sending, slice_of(packed, packed_len), JOURNAL_CODEC_ZSTD);
+    free(bytes);
+}
+
+Test(ingest, journals_a_zstd_body_as_received_and_replays_it)
+{
+    struct sending sending;
+    start();
+    send_zstd(&sending, 4, 50);
+    const size_t stored = sending.body.len;
+    land(&sending);
+    cr_assert_eq(sending.ingest.err, OK);
+    cr_assert_lt(stored, 50 * 100, "it is compressed");
+    cr_assert_leq(sending.ingest.append.lsn_end - sending.ingest.append.lsn, stored + 4096);
+    restart();
+    cr_assert_eq(see(100).spans[4], 50);
+    end();
+}
+
+Test(ingest, refuses_a_codec_that_it_does_not_know)
+{
+    struct sending sending;
+    start();
+    send_bytes(&sending, slice_text("whatever"), JOURNAL_CODEC_ZSTD + 1);
+    cr_assert_eq(sending.ingest.err, ERR_UNSUPPORTED);
+    shard_body_release(world.shard, &sending.body);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_INFLIGHT_BYTES), 0);
     end();
 }
 
