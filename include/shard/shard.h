@@ -90,6 +90,7 @@ struct shard_ingest {
     /* set by the owner before shard_ingest() */
     struct shard_body *body; /* borrowed until done */
     uint8_t codec;           /* enum journal_codec */
+    uint8_t content_type;    /* enum journal_content */
     void (*done)(struct shard_ingest *ingest);
     /* the outcome, valid in done */
     enum err err;              /* OK: durable and visible */

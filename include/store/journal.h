@@ -58,7 +58,7 @@ enum journal_codec {
     JOURNAL_CODEC_ZLIB = 2,
     JOURNAL_CODEC_ZSTD = 3,
 };
-enum journal_content { JOURNAL_CONTENT_PROTOBUF = 0 };
+enum journal_content { JOURNAL_CONTENT_PROTOBUF = 0, JOURNAL_CONTENT_JSON = 1 };
 
 /*
  * One append in flight, embedded in its owner. body is borrowed until done has run.

@@ -235,6 +235,7 @@ void call_ingest(struct call *call, void (*done)(struct call *call))
     call->conn->calls_ingesting++;
     call->ingest.body = &call->body;
     call->ingest.codec = call->codec;
+    call->ingest.content_type = JOURNAL_CONTENT_PROTOBUF;
     call->ingest.done = on_ingested;
     shard_ingest(call->conn->server->config.shard, &call->ingest);
 }

@@ -60,6 +60,7 @@ struct exchange {
     bool head_only; /* method HEAD: the answer has no body */
     bool keep_alive;
     bool continue_sent;
+    bool json; /* the request is in JSON: its answers are, too (OTLP) */
 };
 
 /* The answer being sent: a block (head, and the body if it fits), then the rest of the body from the heap. */

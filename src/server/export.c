@@ -31,14 +31,16 @@ bool export_codec(struct slice encoding, uint8_t *out)
 size_t export_response(const struct shard_ingest *ingest, uint8_t out[STATUS_BYTES_MAX])
 {
     const struct otlp_result *const result = &ingest->result;
+    const bool json = ingest->content_type == JOURNAL_CONTENT_JSON;
     char message[EXPORT_TEXT_MAX];
 
-    if (result->rejected == 0) return 0;
+    if (result->rejected == 0 && json) memcpy(out, "{}", 2);
+    if (result->rejected == 0) return json ? 2 : 0;
     snprintf(message, sizeof message,
              "%s at byte %" PRIu64 " of the body (the first of %" PRIu32 " rejected spans)",
              result->rejection.reason != NULL ? result->rejection.reason : "invalid span",
              result->rejection.offset, result->rejected);
-    return partial_success_encode(result->rejected, message, out);
+    return (json ? partial_success_encode_json : partial_success_encode)(result->rejected, message, out);
 }
 
 bool export_position(const struct shard_ingest *ingest, uint16_t shard, char out[EXPORT_POSITION_MAX])

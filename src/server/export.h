@@ -13,7 +13,10 @@ enum { EXPORT_TEXT_MAX = 512, EXPORT_POSITION_MAX = 40 };
 /* The codec of a content-encoding or grpc-encoding. Absent, empty and identity mean none. False: not ours. */
 bool export_codec(struct slice encoding, uint8_t *out);
 
-/* ExportTraceServiceResponse: empty when every span was taken, else which were not and why. */
+/*
+ * ExportTraceServiceResponse in the encoding of the request: empty when every span was taken ("{}" in JSON), else
+ * which were not and why.
+ */
 size_t export_response(const struct shard_ingest *ingest, uint8_t out[STATUS_BYTES_MAX]);
 
 /* "<shard>-<lsn>": where in the journal it lies. False when nothing was journaled. */

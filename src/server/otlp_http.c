@@ -7,7 +7,8 @@
  * (partial_success); what cannot be decoded is 400, naming message, field and byte; our own trouble is always
  * 503 with Retry-After, because clients drop the data on anything else.
  *
- * The response's content type is exactly "application/x-protobuf": the Collector compares it literally.
+ * The request is protobuf or JSON, and all its answers are what it is. Their content type is exactly
+ * "application/x-protobuf" or "application/json": the Collector compares it literally.
  */
 #include "server/otlp_http.h"
 
@@ -15,7 +16,49 @@
 #include "export.h"
 #include "status.h"
 
-static const char protobuf_type[] = "application/x-protobuf";
+#include <strings.h>
+
+static const char protobuf_type[] = "application/x-protobuf", json_type[] = "application/json";
+
+static bool begins_with(struct slice text, const char *prefix)
+{
+    const size_t len = strlen(prefix);
+
+    return text.len >= len && strncasecmp((const char *)text.ptr, prefix, len) == 0;
+}
+
+/*
+ * RFC 8259 8.1: JSON between systems is UTF-8. A charset that says something else is believed, and refused. Parameters
+ * of a media type: RFC 9110 5.6.6.
+ */
+static bool is_utf8(struct slice content_type)
+{
+    static const char charset[] = "charset=", quoted[] = "\"utf-8\"";
+
+    for (size_t at = 0; at < content_type.len; at++) {
+        if (content_type.ptr[at] != ';') continue;
+        size_t name = at + 1;
+        while (name < content_type.len && (content_type.ptr[name] == ' ' || content_type.ptr[name] == '\t'))
+            name++;
+        struct slice value = slice_of(content_type.ptr + name, content_type.len - name);
+        if (!begins_with(value, charset)) continue;
+        value = slice_of(value.ptr + strlen(charset), value.len - strlen(charset));
+        const bool plain = begins_with(value, "utf-8") &&
+                           (value.len == 5 || (value.ptr[5] == ';' || value.ptr[5] == ' '));
+        if (!plain && !begins_with(value, quoted)) return false;
+    }
+    return true;
+}
+
+static bool is_json(struct slice content_type)
+{
+    return http1_media_type_is(content_type, json_type) && is_utf8(content_type);
+}
+
+static const char *answer_type(const struct exchange *exchange)
+{
+    return exchange->json ? json_type : protobuf_type;
+}
 
 /* False: not one we take, or several. */
 static bool find_codec(const struct http1_request *request, uint8_t *out)
@@ -28,8 +71,9 @@ static void refuse_media_type(struct exchange *exchange)
     struct conn *const conn = container_of(exchange, struct conn, exchange);
 
     metric_add(conn->server->metrics, METRIC_REQUESTS_MALFORMED, 1);
-    exchange_answer(exchange, 415, "text/plain", NULL, 0,
-                    slice_text("415 unsupported media type, supported: [application/x-protobuf]"));
+    exchange_answer(
+        exchange, 415, "text/plain", NULL, 0,
+        slice_text("415 unsupported media type, supported: [application/x-protobuf, application/json]"));
 }
 
 static void judge(struct exchange *exchange, void *context)
@@ -38,7 +82,8 @@ static void judge(struct exchange *exchange, void *context)
     const struct http1_request *const request = exchange_request(exchange);
     uint8_t codec;
 
-    if (!http1_media_type_is(request->content_type, protobuf_type)) {
+    exchange->json = is_json(request->content_type);
+    if (!exchange->json && !http1_media_type_is(request->content_type, protobuf_type)) {
         refuse_media_type(exchange);
         return;
     }
@@ -67,7 +112,8 @@ static void answer_stored(struct conn *conn)
     const size_t len = export_response(&conn->ingest, body);
     const bool journaled = export_position(&conn->ingest, shard_index(conn->server->config.shard), position);
     const struct http1_header header = {.name = "spanmill-position", .value = slice_text(position)};
-    exchange_answer(&conn->exchange, 200, protobuf_type, &header, journaled, slice_of(body, len));
+    exchange_answer(&conn->exchange, 200, answer_type(&conn->exchange), &header, journaled,
+                    slice_of(body, len));
 }
 
 static void answer_failed(struct conn *conn)
@@ -93,13 +139,15 @@ static void on_ingested(struct shard_ingest *ingest)
         answer_failed(conn);
 }
 
-/* No byte of body: an empty request, which is a success; but not a compressed one. */
+/* No byte of body: an empty request, which is a success; but not a compressed one, and no JSON. */
 static void handle_empty(struct exchange *exchange, uint8_t codec)
 {
-    if (codec == JOURNAL_CODEC_NONE)
-        exchange_answer(exchange, 200, protobuf_type, NULL, 0, slice_text(""));
-    else
+    if (codec != JOURNAL_CODEC_NONE)
         status_refuse(exchange, 400, "content-encoding: the body ends at byte 0, before the header");
+    else if (exchange->json)
+        status_refuse(exchange, 400, "JSON: ends too early at byte 0 of the body");
+    else
+        exchange_answer(exchange, 200, protobuf_type, NULL, 0, slice_text(""));
 }
 
 static void handle(struct exchange *exchange, void *context)
@@ -118,6 +166,7 @@ static void handle(struct exchange *exchange, void *context)
     conn->ingesting = true;
     conn->ingest.body = &conn->body;
     conn->ingest.codec = codec;
+    conn->ingest.content_type = exchange->json ? JOURNAL_CONTENT_JSON : JOURNAL_CONTENT_PROTOBUF;
     conn->ingest.done = on_ingested;
     shard_ingest(conn->server->config.shard, &conn->ingest);
 }

@@ -1,8 +1,9 @@
 /*
- * Writes the small protobuf messages that OTLP answers consist of.
+ * Writes the small messages that OTLP answers consist of, in protobuf and in JSON.
  */
 #include "status.h"
 
+#include "codec/json.h"
 #include "codec/wire.h"
 #include "conn.h"
 
@@ -10,13 +11,19 @@
 
 enum { MESSAGE_BYTES_MAX = 900 }; /* leaves room for tags, lengths and code */
 
+/* How much of a message is kept: not more than len, and not a part of a character. */
+static size_t whole_characters(const char *text, size_t len)
+{
+    while (len > 0 && ((uint8_t)text[len] & 0xC0) == 0x80)
+        len--;
+    return len;
+}
+
 static void put_text(struct wire_writer *writer, uint32_t number, const char *text)
 {
     size_t len = strlen(text);
 
-    if (len > MESSAGE_BYTES_MAX) len = MESSAGE_BYTES_MAX;
-    while (len > 0 && ((uint8_t)text[len] & 0xC0) == 0x80)
-        len--; /* not in the middle of a character */
+    len = whole_characters(text, len > MESSAGE_BYTES_MAX ? MESSAGE_BYTES_MAX : len);
     wire_put(writer, text, len);
     wire_put_varint(writer, len);
     wire_put_tag(writer, number, WIRE_BYTES);
@@ -88,6 +95,52 @@ size_t partial_success_encode(uint64_t rejected_spans, const char *message, uint
     return to_front(&writer, out);
 }
 
+/* Escapes may make a text longer: it is shortened until it fits. */
+typedef void members_fn(struct json *json, uint64_t number, struct slice message);
+
+static size_t encode_json(members_fn *put_members, uint64_t number, const char *message, uint8_t *out)
+{
+    for (size_t len = strlen(message);; len = whole_characters(message, len / 4 * 3)) {
+        struct json json;
+        json_init(&json, out, STATUS_BYTES_MAX, NULL, NULL);
+        json_object_begin(&json);
+        put_members(&json, number, slice_of(message, len));
+        json_object_end(&json);
+        if (json_finish(&json) == OK) return json.len;
+        assert(len > 0);
+    }
+}
+
+static void put_status(struct json *json, uint64_t code, struct slice message)
+{
+    json_key(json, "code");
+    json_uint(json, code);
+    json_key(json, "message");
+    json_string(json, message);
+}
+
+size_t status_encode_json(int code, const char *message, uint8_t out[STATUS_BYTES_MAX])
+{
+    return encode_json(put_status, (uint64_t)code, message, out);
+}
+
+static void put_partial_success(struct json *json, uint64_t rejected_spans, struct slice message)
+{
+    json_key(json, "partialSuccess");
+    json_object_begin(json);
+    json_key(json, "rejectedSpans");
+    json_uint_quoted(json, rejected_spans);
+    json_key(json, "errorMessage");
+    json_string(json, message);
+    json_object_end(json);
+}
+
+size_t partial_success_encode_json(uint64_t rejected_spans, const char *message,
+                                   uint8_t out[STATUS_BYTES_MAX])
+{
+    return encode_json(put_partial_success, rejected_spans, message, out);
+}
+
 /* google.rpc.Code */
 static int rpc_code(int http_status)
 {
@@ -112,10 +165,12 @@ void status_answer(struct exchange *exchange, int http_status, const char *messa
     uint8_t body[STATUS_BYTES_MAX];
     char seconds[12];
 
-    const size_t len = status_encode(rpc_code(http_status), message, body);
+    const size_t len = (exchange->json ? status_encode_json : status_encode)(rpc_code(http_status), message,
+                                                                             body);
     snprintf(seconds, sizeof seconds, "%u", server_retry_after_s(conn->server));
     const struct http1_header header = {.name = "Retry-After", .value = slice_text(seconds)};
-    conn_answer(conn, http_status, "application/x-protobuf", &header, retry, slice_of(body, len), NULL);
+    conn_answer(conn, http_status, exchange->json ? "application/json" : "application/x-protobuf", &header,
+                retry, slice_of(body, len), NULL);
 }
 
 void status_refuse(struct exchange *exchange, int http_status, const char *message)

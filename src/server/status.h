@@ -1,5 +1,5 @@
 /*
- * The protobuf messages of OTLP answers: google.rpc.Status for what failed, ExportTraceServiceResponse with
+ * The messages of OTLP answers, in protobuf and in JSON: google.rpc.Status for what failed, ExportTraceServiceResponse with
  * partial_success for what was stored in part (opentelemetry/proto/collector/trace/v1,
  * google/rpc/status.proto).
  */
@@ -19,8 +19,13 @@ size_t status_encode_retry(int code, const char *message, unsigned seconds, uint
 /* {partial_success = 1 {rejected_spans = 1, error_message = 2}} */
 size_t partial_success_encode(uint64_t rejected_spans, const char *message, uint8_t out[STATUS_BYTES_MAX]);
 
+/* The same two in JSON: {"code":..,"message":".."} and {"partialSuccess":{"rejectedSpans":"..","errorMessage":".."}} */
+size_t status_encode_json(int code, const char *message, uint8_t out[STATUS_BYTES_MAX]);
+size_t partial_success_encode_json(uint64_t rejected_spans, const char *message,
+                                   uint8_t out[STATUS_BYTES_MAX]);
+
 /*
- * Answers with a Status whose code belongs to the HTTP status; 503 carries Retry-After with jitter, so that
+ * Answers, in the encoding of the request, with a Status whose code belongs to the HTTP status; 503 carries Retry-After with jitter, so that
  * clients do not come back all at once.
  */
 void status_answer(struct exchange *exchange, int http_status, const char *message);

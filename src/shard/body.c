@@ -128,6 +128,11 @@ void body_release(struct body_pool *pool, struct shard_body *body)
     ASAN_POISON_MEMORY_REGION((uint8_t *)base + sizeof(void *), piece - sizeof(void *));
 }
 
+uint64_t body_weight(size_t bytes)
+{
+    return piece_bytes(class_for(bytes));
+}
+
 size_t body_capacity_max(void)
 {
     return piece_bytes(BODY_CLASSES - 1) - JOURNAL_FRAME_HEADER_BYTES;

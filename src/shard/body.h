@@ -43,6 +43,8 @@ void body_pool_deinit(struct body_pool *pool);
 bool body_acquire(struct body_pool *pool, size_t bytes, struct shard_body *out);
 bool body_grow(struct body_pool *pool, struct shard_body *body, size_t bytes);
 void body_release(struct body_pool *pool, struct shard_body *body);
+/* What counts of a piece that holds so many bytes, at most body_capacity_max(). */
+uint64_t body_weight(size_t bytes);
 /* The most bytes one piece can hold. */
 size_t body_capacity_max(void);
 

@@ -1,7 +1,7 @@
 /*
  * Ingest: a complete body becomes durable, visible spans.
  *
- *   admitted? -> inflate -> decode: rows of the open live block -> journal frame    (in shard_ingest)
+ *   admitted? -> inflate, translate -> decode: rows of the open live block -> journal frame    (in shard_ingest)
  *   frame durable -> rows published -> durable LSN moves -> done                    (a turn, LSN order)
  *
  * Decoding comes before the journal, so malformed input never enters it and replay cannot fail on it.
@@ -76,6 +76,7 @@ static enum err ingest_append(struct shard *shard, struct shard_ingest *ingest)
     struct rows_request request = {
         .body = slice_of(ingest->body->ptr, ingest->body->len),
         .codec = ingest->codec,
+        .content_type = ingest->content_type,
     };
     const enum err err = rows_append(shard, &request);
     ingest->result = request.result;
@@ -104,7 +105,7 @@ static enum err ingest_journal(struct shard *shard, struct shard_ingest *ingest,
                 .span_count = request->result.spans,
                 .plain_bytes = (uint32_t)request->plain_bytes,
                 .codec = request->codec,
-                .content_type = JOURNAL_CONTENT_PROTOBUF,
+                .content_type = request->content_type,
             },
     };
     const enum err err = journal_append(shard->journal, &ingest->append);

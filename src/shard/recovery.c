@@ -68,7 +68,11 @@ static enum err replay_batch(void *context, const struct journal_batch *batch, s
     enum err err;
 
     for (;;) {
-        request = (struct rows_request){.body = body, .codec = batch->codec};
+        request = (struct rows_request){
+            .body = body,
+            .codec = batch->codec,
+            .content_type = batch->content_type,
+        };
         err = rows_append(shard, &request);
         if (err != ERR_FULL || live_set_has_room(&shard->live)) break;
         TRY(wait_for_block(shard));

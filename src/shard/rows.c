@@ -7,6 +7,9 @@
  * first guess of its size comes from the body before it; too small means a larger piece and another try, four
  * times as large each, up to plain_bytes_max. Sizes that the body declares are never believed.
  *
+ * A body in JSON is translated to protobuf in one more piece, as long as the JSON, and the decoder sees only that.
+ * The bytes that its faults name are those of the JSON, found by a second look at it.
+ *
  * The decoder appends rows as it goes. When the block runs out of room in the middle of a request the rows
  * are undone, the block is closed at the boundary of the request before, and the request starts again in an
  * empty one; if it does not fit there either it will never fit.
@@ -16,6 +19,7 @@
 #include "base/assert.h"
 #include "codec/inflate.h"
 #include "io/io.h"
+#include "model/otlp_from_json.h"
 #include "store/live.h"
 
 enum {
@@ -26,6 +30,8 @@ enum {
 static const uint64_t PINNED_CLOSE_BYTES = 256ULL << 20;
 
 static enum err inflate_body(struct shard *shard, struct rows_request *request, struct shard_body *plain);
+static enum err decode_content(struct shard *shard, struct rows_request *request, struct slice plain);
+static enum err decode_json(struct shard *shard, struct rows_request *request, struct slice json);
 static enum err decode(struct shard *shard, struct rows_request *request, struct slice plain);
 static enum err decode_into(struct shard *shard, struct rows_request *request, struct slice plain);
 
@@ -33,12 +39,12 @@ enum err rows_append(struct shard *shard, struct rows_request *request)
 {
     if (request->codec == JOURNAL_CODEC_NONE) {
         request->plain_bytes = request->body.len;
-        return decode(shard, request, request->body);
+        return decode_content(shard, request, request->body);
     }
     struct shard_body plain;
     TRY(inflate_body(shard, request, &plain));
     request->plain_bytes = plain.len;
-    const enum err err = decode(shard, request, slice_of(plain.ptr, plain.len));
+    const enum err err = decode_content(shard, request, slice_of(plain.ptr, plain.len));
     body_release(&shard->bodies, &plain);
     return err;
 }
@@ -112,6 +118,63 @@ static enum err inflate_body(struct shard *shard, struct rows_request *request, 
         }
         wanted = capacity * 4;
     }
+}
+
+/* ---- translating ------------------------------------------------------------------------------------ */
+
+static enum err decode_content(struct shard *shard, struct rows_request *request, struct slice plain)
+{
+    switch (request->content_type) {
+    case JOURNAL_CONTENT_PROTOBUF: return decode(shard, request, plain);
+    case JOURNAL_CONTENT_JSON: return decode_json(shard, request, plain);
+    default: /* a journal of a newer version */
+        request->reason = "the body is of a type that is not known";
+        return ERR_UNSUPPORTED;
+    }
+}
+
+/* Memory for the translation. ERR_TOO_LARGE: the budget could not hold it beside the body, however idle. */
+static enum err acquire_translation(struct shard *shard, struct rows_request *request, size_t bytes,
+                                    struct shard_body *out)
+{
+    if (bytes <= body_capacity_max() && body_acquire(&shard->bodies, bytes, out)) return OK;
+
+    const uint64_t inflated = request->codec == JOURNAL_CODEC_NONE ? 0 : body_weight(request->plain_bytes);
+    if (bytes > body_capacity_max() ||
+        body_weight(request->body.len) + inflated + body_weight(bytes) > shard->bodies.budget_bytes) {
+        request->reason = "the body is larger than this server has memory to translate";
+        return ERR_TOO_LARGE;
+    }
+    request->reason = "no memory to translate the body now";
+    return ERR_FULL;
+}
+
+static void locate(struct otlp_fault *fault, struct slice json, struct slice plain)
+{
+    if (fault->reason != NULL) fault->offset = otlp_from_json_locate(json, plain, fault->offset);
+}
+
+static enum err decode_json(struct shard *shard, struct rows_request *request, struct slice json)
+{
+    struct shard_body room;
+    struct otlp_fault *const fault = &request->result.fault;
+
+    TRY(acquire_translation(shard, request, json.len + OTLP_JSON_SLACK, &room));
+    enum err err = otlp_from_json(json, room.ptr, room.capacity, &room.len, fault);
+    if (err == OK) {
+        const struct slice plain = slice_of(room.ptr, room.len);
+        err = decode(shard, request, plain);
+        locate(fault, json, plain);
+        locate(&request->result.rejection, json, plain);
+    } else {
+        request->reason = fault->reason;
+        if (err == ERR_FULL) { /* lists of very many long strings, which no sender makes */
+            request->reason = "the body takes more room as protobuf than as JSON";
+            err = ERR_TOO_LARGE;
+        }
+    }
+    body_release(&shard->bodies, &room);
+    return err;
 }
 
 /* ---- decoding --------------------------------------------------------------------------------------- */

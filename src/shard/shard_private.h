@@ -45,8 +45,9 @@ struct shard {
 
 /* One body on its way to rows. */
 struct rows_request {
-    struct slice body; /* as received */
-    uint8_t codec;     /* enum journal_codec */
+    struct slice body;    /* as received */
+    uint8_t codec;        /* enum journal_codec */
+    uint8_t content_type; /* enum journal_content */
     /* the outcome */
     struct live_slot *slot; /* holds the rows, between live_append_begin() and live_append_end() or _undo() */
     uint64_t plain_bytes;
@@ -55,7 +56,7 @@ struct rows_request {
     const char *reason; /* static text; for errors */
 };
 /*
- * Inflates and decodes the body into the open live block; closes a block that has no room for it. On OK the
+ * Inflates, translates and decodes the body into the open live block; closes a block that has no room for it. On OK the
  * caller ends or undoes the append in request->slot; on failure nothing is left behind.
  */
 enum err rows_append(struct shard *shard, struct rows_request *request);

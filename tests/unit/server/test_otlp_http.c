@@ -240,7 +240,13 @@ Test(otlp_http, judges_the_media_type)
         {"Content-Type: application/x-protobuf; charset=utf-8\r\n", 200},
         {"Content-Type: APPLICATION/X-Protobuf\r\n", 200},
         {"Content-Type: text/plain\r\n", 415},
-        {"Content-Type: application/json\r\n", 415},
+        {"Content-Type: application/jsons\r\n", 415},
+        {"Content-Type: application/json; charset=utf-16\r\n", 415},
+        {"Content-Type: application/json;charset=\"iso-8859-1\"\r\n", 415},
+        {"Content-Type: application/json; charset=utf-80\r\n", 415},
+        {"Content-Type: application/json\r\n", 400}, /* the body is protobuf */
+        {"Content-Type: Application/JSON; x=y; Charset=UTF-8\r\n", 400},
+        {"Content-Type: application/json;charset=\"utf-8\"; x=y\r\n", 400},
         {"Content-Type: application/x-protobufs\r\n", 415},
         {"", 415},
     };
@@ -254,9 +260,104 @@ Test(otlp_http, judges_the_media_type)
         if (rows[i].status == 415) cr_expect(has_header("Content-Type: text/plain\r\n"));
         close(fd);
     }
-    cr_expect_eq(metric(METRIC_REQUESTS_MALFORMED), 4);
+    cr_expect_eq(metric(METRIC_REQUESTS_MALFORMED), 10);
     fixture_close(&fixture);
 }
+
+/* ---- JSON ----------------------------------------------------------------------------------------------- */
+
+#define JSON      "Content-Type: application/json\r\n"
+#define JSON_HEAD "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":["
+#define JSON_TAIL "]}]}]}"
+#define JSON_SPAN                                                                                            \
+    "{\"traceId\":\"5b8efff798038103d269b633813fc60c\",\"spanId\":\"eee19b7ec3c1b174\",\"name\":\"a\"}"
+#define JSON_NO_SPAN "{\"traceId\":\"5b\",\"spanId\":\"eee19b7ec3c1b174\"}"
+
+static int post_json(int fd, const char *encoding, const void *bytes, size_t len)
+{
+    char head[256];
+
+    snprintf(head, sizeof head, POST JSON "%s", encoding);
+    const int status = post_bytes(fd, head, bytes, len);
+    cr_expect(has_header("\r\nContent-Type: application/json\r\n"));
+    answer.body[answer.body_len] = '\0';
+    return status;
+}
+
+static void json_answers(int fd, const char *json, int status, const char *expected)
+{
+    cr_expect_eq(post_json(fd, "", json, strlen(json)), status, "%s", json);
+    cr_expect_str_eq((const char *)answer.body, expected, "%s", json);
+}
+
+Test(otlp_http, json_requests_get_json_answers)
+{
+    if (!begin()) return;
+    const int fd = client_open(fixture.port[ROLE_OTLP]);
+    json_answers(fd, JSON_HEAD JSON_SPAN "," JSON_SPAN JSON_TAIL, 200, "{}");
+    cr_expect(has_header("\r\nspanmill-position: 0-"));
+    json_answers(fd, "{}", 200, "{}");
+    cr_expect_not(has_header("spanmill-position"));
+    json_answers(fd, JSON_HEAD JSON_SPAN "," JSON_NO_SPAN "," JSON_NO_SPAN JSON_TAIL, 200,
+                 "{\"partialSuccess\":{\"rejectedSpans\":\"2\",\"errorMessage\":\"Span.trace_id: must have "
+                 "16 bytes at byte "
+                 "129 of the body (the first of 2 rejected spans)\"}}");
+    cr_expect_eq(sizeof(JSON_HEAD JSON_SPAN ",") - 1, 129);
+    json_answers(fd, "{\"resourceSpans\":[}", 400,
+                 "{\"code\":3,\"message\":\"JSON: no value where one is due at byte 18 of the body\"}");
+    close(fd);
+    const int second = client_open(fixture.port[ROLE_OTLP]);
+    json_answers(
+        second, JSON_HEAD "{\"kind\":{}}" JSON_TAIL, 400,
+        "{\"code\":3,\"message\":\"Span.kind: neither an integer nor a known name at byte 51 of the body\"}");
+    close(second);
+    const int third = client_open(fixture.port[ROLE_OTLP]);
+    json_answers(third, "", 400, "{\"code\":3,\"message\":\"JSON: ends too early at byte 0 of the body\"}");
+    cr_expect_eq(metric(METRIC_SPANS_STORED), 3);
+    cr_expect_eq(metric(METRIC_SPANS_REJECTED), 2);
+    cr_expect_eq(metric(METRIC_INFLIGHT_BYTES), 0);
+    close(third);
+    fixture_close(&fixture);
+}
+
+Test(otlp_http, the_next_request_of_a_connection_may_be_in_another_encoding)
+{
+    if (!begin()) return;
+    const int fd = client_open(fixture.port[ROLE_OTLP]);
+    json_answers(fd, JSON_HEAD JSON_SPAN JSON_TAIL, 200, "{}");
+    cr_assert_eq(post(fd, golden(1)), 200);
+    cr_expect(has_header("\r\nContent-Type: application/x-protobuf\r\n"));
+    cr_expect_eq(answer.body_len, 0);
+    json_answers(fd, JSON_HEAD JSON_SPAN JSON_TAIL, 200, "{}");
+    client_send(fd, "POST /v1/traces HTTP/1.1\r\nHost: x\r\nX : y\r\n\r\n");
+    cr_assert_eq(client_receive(fd, &answer, false), 400);
+    expect_status(3, "");
+    cr_expect_eq(metric(METRIC_SPANS_STORED), 3);
+    close(fd);
+    fixture_close(&fixture);
+}
+
+Test(otlp_http, compressed_json_is_told_with_its_byte_once_inflated)
+{
+    static const char bad[] = JSON_HEAD JSON_SPAN JSON_TAIL "!";
+    uint8_t packed[1024];
+
+    if (!begin()) return;
+    const int fd = client_open(fixture.port[ROLE_OTLP]);
+    size_t len = ZSTD_compress(packed, sizeof packed, bad, sizeof bad - 2, 1);
+    cr_expect_eq(post_json(fd, "Content-Encoding: zstd\r\n", packed, len), 200);
+    len = ZSTD_compress(packed, sizeof packed, bad, sizeof bad - 1, 1);
+    cr_expect_eq(post_json(fd, "Content-Encoding: zstd\r\n", packed, len), 400);
+    cr_expect_str_eq(
+        (const char *)answer.body,
+        "{\"code\":3,\"message\":\"JSON: bytes after the end at byte 134 of the inflated body\"}");
+    cr_expect_eq(sizeof bad - 2, 134);
+    cr_expect_eq(metric(METRIC_SPANS_STORED), 1);
+    close(fd);
+    fixture_close(&fixture);
+}
+
+/* ---- encodings ------------------------------------------------------------------------------------------ */
 
 /* The format: 15 + 16 is gzip, 15 is zlib (zlib.h). */
 static size_t compress_golden(unsigned times, int window_bits, uint8_t *out, size_t capacity)

@@ -165,6 +165,132 @@ Test(ingest, journals_a_zstd_body_as_received_and_replays_it)
     end();
 }
 
+/* ---- JSON ------------------------------------------------------------------------------------------- */
+
+static void send_json(struct sending *sending, struct slice json, uint8_t codec, uint8_t content_type)
+{
+    *sending = (struct sending){.ingest = {.codec = codec, .content_type = content_type, .done = on_done}};
+    sending->ingest.body = &sending->body;
+    cr_assert(shard_body_acquire(world.shard, json.len, &sending->body));
+    memcpy(sending->body.ptr, json.ptr, json.len);
+    sending->body.len = json.len;
+    shard_ingest(world.shard, &sending->ingest);
+}
+
+static char *json_spans(unsigned count, size_t *len)
+{
+    char *const text = malloc(200 + 200 * (size_t)count);
+    size_t at = (size_t)snprintf(text, 100, "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[");
+
+    for (unsigned i = 0; i < count; i++)
+        at += (size_t)snprintf(text + at, 200,
+                               "%s{\"traceId\":\"%032x\",\"spanId\":\"%08x%08x\",\"name\":\"n\"}",
+                               i == 0 ? "" : ",", i + 1, 5u, i + 1);
+    at += (size_t)snprintf(text + at, 100, "]}]}]}");
+    *len = at;
+    return text;
+}
+
+static unsigned ids_seen;
+
+static void count_id(void *context, uint64_t span_id, struct slice span, bool sealed)
+{
+    (void)context;
+    (void)span;
+    (void)sealed;
+    ids_seen += span_id >> 32 == 5;
+}
+
+static unsigned json_spans_seen(void)
+{
+    ids_seen = 0;
+    cr_assert_eq(world_read(&world, world.io, count_id, NULL), OK);
+    return ids_seen;
+}
+
+Test(ingest, journals_json_as_received_compressed_or_not_and_replays_it)
+{
+    struct sending sending;
+    size_t len;
+    char *json = json_spans(700, &len);
+    uint8_t *packed = malloc(len);
+
+    start();
+    send_json(&sending, slice_of(json, len), JOURNAL_CODEC_NONE, JOURNAL_CONTENT_JSON);
+    land(&sending);
+    cr_assert_eq(sending.ingest.err, OK);
+    cr_assert_eq(sending.ingest.result.spans, 700);
+    cr_assert_geq(sending.ingest.append.lsn_end - sending.ingest.append.lsn, len, "the frame holds the JSON");
+    cr_assert_eq(json_spans_seen(), 700);
+    const size_t packed_len = ZSTD_compress(packed, len, json, len, 1);
+    send_json(&sending, slice_of(packed, packed_len), JOURNAL_CODEC_ZSTD, JOURNAL_CONTENT_JSON);
+    land(&sending);
+    cr_assert_eq(sending.ingest.result.spans, 700);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_INFLIGHT_BYTES), 0);
+    restart();
+    cr_assert_eq(json_spans_seen(), 1400);
+    free(packed);
+    free(json);
+    end();
+}
+
+Test(ingest, refuses_every_proper_prefix_of_json)
+{
+    struct sending sending;
+    size_t len;
+    char *json = json_spans(3, &len);
+
+    start();
+    for (size_t cut = 1; cut < len; cut++) {
+        send_json(&sending, slice_of(json, cut), JOURNAL_CODEC_NONE, JOURNAL_CONTENT_JSON);
+        cr_assert_eq(sending.ingest.err, ERR_MALFORMED, "%zu", cut);
+        cr_assert_not_null(sending.ingest.result.fault.reason);
+        cr_assert_leq(sending.ingest.result.fault.offset, cut);
+        shard_body_release(world.shard, &sending.body);
+    }
+    cr_assert_eq(metric_get(&world.metrics, METRIC_INFLIGHT_BYTES), 0);
+    cr_assert_eq(json_spans_seen(), 0);
+    free(json);
+    end();
+}
+
+Test(ingest, refuses_a_content_type_that_it_does_not_know)
+{
+    struct sending sending;
+    start();
+    send_json(&sending, slice_text("whatever"), JOURNAL_CODEC_NONE, JOURNAL_CONTENT_JSON + 1);
+    cr_assert_eq(sending.ingest.err, ERR_UNSUPPORTED);
+    shard_body_release(world.shard, &sending.body);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_INFLIGHT_BYTES), 0);
+    end();
+}
+
+Test(ingest, refuses_json_for_ever_only_when_the_budget_cannot_hold_its_translation)
+{
+    struct sending sending, other;
+    size_t len;
+    char *json = json_spans(2000, &len); /* some 200 KB: pieces of 256 KiB */
+
+    config.inflight_bytes_max = 2 * (256 << 10) + 2 * 4096;
+    start();
+    send_json(&sending, slice_of(json, len), JOURNAL_CODEC_NONE, JOURNAL_CONTENT_JSON);
+    land(&sending);
+    cr_assert_eq(sending.ingest.err, OK);
+    cr_assert(shard_body_acquire(world.shard, 100, &other.body));
+    send_json(&sending, slice_of(json, len), JOURNAL_CODEC_NONE, JOURNAL_CONTENT_JSON);
+    cr_assert_eq(sending.ingest.err, ERR_FULL, "another body holds a little of it now");
+    shard_body_release(world.shard, &sending.body);
+    shard_body_release(world.shard, &other.body);
+    end();
+    config.inflight_bytes_max -= 4096;
+    start();
+    send_json(&sending, slice_of(json, len), JOURNAL_CODEC_NONE, JOURNAL_CONTENT_JSON);
+    cr_assert_eq(sending.ingest.err, ERR_TOO_LARGE);
+    shard_body_release(world.shard, &sending.body);
+    free(json);
+    end();
+}
+
 Test(ingest, refuses_a_codec_that_it_does_not_know)
 {
     struct sending sending;
