@@ -15,7 +15,7 @@ import base64
 import json as json_module
 import struct
 
-from harness import fields
+from harness import f_bytes, f_double, f_fixed32, f_fixed64, f_varint, fields
 
 # message -> field number -> (name, kind); kind: a scalar, a message name, or either in a list
 SCHEMA = {
@@ -142,6 +142,52 @@ def from_json(message, value):
             out[name] = from_json(kind, inner)
         else:
             keep(out, name, kind, json_scalar(name, kind, inner), message == "AnyValue")
+    return out
+
+
+# ---- from OTLP JSON to protobuf: what a request in JSON says ------------------------------------------------------------
+def whole(value, low, high):
+    """An integer as JSON has it: a number or text of one; out of range is the nearest."""
+    return min(max(int(value) if not isinstance(value, str) else int(value, 10), low), high)
+
+
+def json_field(number, kind, name, value):
+    if kind in SCHEMA:
+        return f_bytes(number, json_to_protobuf(kind, value))
+    if kind == "string":
+        return f_bytes(number, value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    if kind == "id":
+        return f_bytes(number, bytes.fromhex(value)) if value else b""
+    if kind == "bytes":
+        return f_bytes(number, base64.b64decode(value, validate=True))
+    if kind == "double":
+        return f_double(number, float({"Infinity": "inf", "-Infinity": "-inf"}.get(value, value)))
+    if kind == "fixed64":
+        return f_fixed64(number, whole(value, 0, (1 << 64) - 1))
+    if kind in ("fixed32", "uint32"):
+        return (f_fixed32 if kind == "fixed32" else f_varint)(number, whole(value, 0, (1 << 32) - 1))
+    if kind == "enum":
+        value = ENUMS[name].get(value, value)
+    return f_varint(number, int(value) if kind == "bool" else whole(value, -(1 << 63), (1 << 63) - 1) & ((1 << 64) - 1))
+
+
+class Members(list):
+    """An object with members that are given twice: json.loads(text, object_pairs_hook=Members)"""
+
+    def items(self):
+        return self
+
+
+def json_to_protobuf(message, value):
+    known = {name: (number, kind) for number, (name, kind) in SCHEMA[message].items()}
+    out = b""
+    for name, inner in value.items():
+        if name not in known or inner is None:
+            continue
+        number, kind = known[name]
+        for one in inner if isinstance(kind, list) else [inner]:
+            element = kind[0] if isinstance(kind, list) else kind
+            out += json_field(number, element, name, {} if one is None and element in SCHEMA else one)
     return out
 
 

@@ -1,9 +1,10 @@
-"""Runs each SDK client over each protocol with each compression and compares what it sent with what the query API gives back.
+"""Runs each SDK client over each protocol (http: protobuf, json: JSON over HTTP) with each compression and compares what it sent with what the query API gives back.
 
 Three times: right after the answer (live), after sealing, and after a restart of the server. Each time as protobuf,
 decoded by our own reader and by the published messages, and as OTLP JSON. One row per client, protocol, compression and stage;
 each trace in each form is one case.
 """
+import json
 import os
 import struct
 import subprocess
@@ -19,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 WORK = sys.argv[1]
 CLIENTS = [(client, protocol, compression) for client, protocol, compressions in (
     ("python", "http", ("none", "gzip", "deflate")), ("python", "grpc", ("none", "gzip", "deflate")),
-    ("js", "http", ("none", "gzip")), ("js", "grpc", ("none", "gzip"))) for compression in compressions]
+    ("js", "http", ("none", "gzip")), ("js", "json", ("none", "gzip")), ("js", "grpc", ("none", "gzip"))) for compression in compressions]
 COMMANDS = {"python": [sys.executable, os.path.join(HERE, "python/client.py")], "js": ["node", os.path.join(WORK, "js/client.js")]}
 count = Count()
 
@@ -33,6 +34,11 @@ def captured(path):
         messages.append(data[at + 4:at + 4 + length])
         at += 4 + length
     return messages
+
+
+def as_protobuf(message):
+    """What a request in JSON says, by our own reader of it."""
+    return otlp.json_to_protobuf("TracesData", json.loads(message))
 
 
 def published(messages, trace_id):
@@ -87,12 +93,12 @@ def main():
     server = Server(os.path.join(directory, "data"), "--debug-endpoints")
     server.start()
     everything = {}
-    endpoints = {"http": f"http://127.0.0.1:{server.otlp}/v1/traces", "grpc": f"http://127.0.0.1:{server.grpc}"}
+    endpoints = {"http": f"http://127.0.0.1:{server.otlp}/v1/traces", "json": f"http://127.0.0.1:{server.otlp}/v1/traces", "grpc": f"http://127.0.0.1:{server.grpc}"}
     for client, protocol, compression in CLIENTS:
         capture = os.path.join(directory, f"{client}-{protocol}-{compression}")
         run = subprocess.run([*COMMANDS[client], protocol, endpoints[protocol], compression, capture], capture_output=True, text=True, timeout=120)
         count.case(f"{client} {protocol} {compression}: every export succeeds", "" if run.returncode == 0 else (run.stderr or run.stdout)[-400:])
-        sent = everything[client, protocol, compression] = Sent(captured(capture))
+        sent = everything[client, protocol, compression] = Sent([as_protobuf(message) for message in captured(capture)] if protocol == "json" else captured(capture))
         report(client, protocol, compression, "live", sent, sent.compare(server))
     server.seal()
     for (client, protocol, compression), sent in everything.items():

@@ -1,14 +1,15 @@
 // Sends traces with the OpenTelemetry SDK for JavaScript and keeps what went out.
 //
-//   node client.js PROTOCOL ENDPOINT COMPRESSION CAPTURE_FILE      protocol: http or grpc; compression: none or gzip
+//   node client.js PROTOCOL ENDPOINT COMPRESSION CAPTURE_FILE      protocol: http, json or grpc; compression: none or gzip
 //
-// The exporter is the released one; only its serializer is wrapped, to append the exact protobuf bytes to CAPTURE_FILE
-// as [u32 big-endian length][ExportTraceServiceRequest]. Node sends chunked bodies. Exit 0 when every export succeeded.
+// The exporter is the released one; only its serializer is wrapped, to append the exact bytes to CAPTURE_FILE as
+// [u32 big-endian length][ExportTraceServiceRequest], in JSON when the protocol is json. Node sends chunked bodies. Exit 0 when every export succeeded.
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, createTraceState } from '@opentelemetry/api';
 import { OTLPTraceExporter as GrpcExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
+import { OTLPTraceExporter as JsonExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { OTLPTraceExporter as HttpExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
+import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor, RandomIdGenerator, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 
@@ -17,8 +18,9 @@ const failures = [];
 const ids = new RandomIdGenerator();
 writeFileSync(captureFile, '');
 
-const serialize = ProtobufTraceSerializer.serializeRequest;
-ProtobufTraceSerializer.serializeRequest = (spans) => {
+const serializer = protocol === 'json' ? JsonTraceSerializer : ProtobufTraceSerializer;
+const serialize = serializer.serializeRequest;
+serializer.serializeRequest = (spans) => {
   const bytes = serialize(spans);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.length);
@@ -27,7 +29,8 @@ ProtobufTraceSerializer.serializeRequest = (spans) => {
 };
 
 function makeExporter() {
-  const exporter = new (protocol === 'grpc' ? GrpcExporter : HttpExporter)({ url: endpoint, compression, concurrencyLimit: 200 });
+  const Exporter = { grpc: GrpcExporter, http: HttpExporter, json: JsonExporter }[protocol];
+  const exporter = new Exporter({ url: endpoint, compression, concurrencyLimit: 200 });
   const send = exporter.export.bind(exporter);
   exporter.export = (spans, done) =>
     send(spans, (result) => {
