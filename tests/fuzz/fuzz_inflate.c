@@ -7,7 +7,7 @@
  *   128 and more  a zstd body
  *
  *   - the verdict and the bytes are those of zlib, over all members, but for what lenient() names, and those of
- *     ZSTD_decompressStream() with a window of 8 MiB, but for our limits on frames
+ *     ZSTD_decompressStream() with a window of 8 MiB, but for our limits on frames and what is older than zstd 0.8
  *   - a decoder that has met this input afterwards reads a good body (E10)
  *   - a buffer one byte too small is ERR_FULL, the exact one is enough, nothing is written beyond either
  */
@@ -140,6 +140,16 @@ static long stream_verdict(struct slice in)
     }
 }
 
+/* Frames as zstd wrote them before 0.8: libzstd reads some of them, we read none. */
+static bool has_legacy_frame(struct slice in)
+{
+    for (size_t i = 0; i + 4 <= in.len; i++) {
+        const bool old = in.ptr[i] == 0x1e || (in.ptr[i] >= 0x22 && in.ptr[i] <= 0x27);
+        if (old && memcmp(in.ptr + i + 1, "\xb5\x2f\xfd", 3) == 0) return true;
+    }
+    return false;
+}
+
 static void compare_zstd(struct inflater *inflater, struct slice in)
 {
     static const uint8_t empty_frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0};
@@ -153,8 +163,9 @@ static void compare_zstd(struct inflater *inflater, struct slice in)
     if (err == OK) {
         CHECK(expected >= 0 && (size_t)expected == len && memcmp(ours, theirs, len) == 0);
     } else if (expected >= 0) {
-        CHECK(err == ERR_MALFORMED &&
-              (strstr(reason, "256 zstd frames") != NULL || strstr(reason, "64 KiB") != NULL));
+        CHECK(err == ERR_MALFORMED);
+        CHECK(strstr(reason, "256 zstd frames") != NULL || strstr(reason, "64 KiB") != NULL ||
+              has_legacy_frame(in));
     }
     if (err == OK && len > 0) {
         uint8_t *const exact = malloc(len);
