@@ -259,6 +259,8 @@ enum {
     ZSTD_SKIPPABLE_MAGIC = 0x184d2a50, /* and the fifteen numbers that follow */
     ZSTD_SKIPPABLE_HEADER_LEN = 8,
     ZSTD_FIXED_LEN = 5, /* magic and descriptor */
+    ZSTD_BLOCK_HEADER_LEN = 3,
+    ZSTD_BLOCK_MAX = 128 << 10,
 
     DESC_DICTIONARY = 0x03, /* log2 of twice the length of the id, 0 for none */
     DESC_RESERVED = 0x08,
@@ -273,8 +275,21 @@ static uint64_t window_bytes(uint8_t descriptor)
     return base + base / 8 * (descriptor & 7);
 }
 
-/* What a frame asks for; its size is left to libzstd, which compares it with what comes out. */
-static enum err judge_frame(struct work *work)
+/* The content size that a header declares in its last `len` bytes (RFC 8878 3.1.1.1.4). */
+static uint64_t content_bytes(const uint8_t *at, size_t len)
+{
+    uint64_t size = 0;
+
+    for (size_t i = 0; i < len; i++)
+        size |= (uint64_t)at[i] << (8 * i);
+    return len == 2 ? size + 256 : size;
+}
+
+/*
+ * What a frame asks for; its size is left to libzstd, which compares it with what comes out. *blocks_at is where its
+ * blocks begin, *block_max what one of them may become.
+ */
+static enum err judge_frame(struct work *work, size_t *blocks_at, uint64_t *block_max)
 {
     const struct slice in = work->in;
     uint32_t id = 0;
@@ -285,22 +300,54 @@ static enum err judge_frame(struct work *work)
     const size_t id_len = (1U << (descriptor & DESC_DICTIONARY)) >> 1;
 
     if ((descriptor & DESC_RESERVED) != 0) return malformed(work, "a reserved bit of a zstd frame is set");
-    if (in.len < ZSTD_FIXED_LEN + window_len + id_len) return malformed(work, "zstd frame header truncated");
+    size_t size_len = (1U << (descriptor >> 6)) & ~1U;
+    if (size_len == 0 && window_len == 0) size_len = 1;
+    const size_t header_len = ZSTD_FIXED_LEN + window_len + id_len + size_len;
+    if (in.len < header_len) return malformed(work, "zstd frame header truncated");
     if (window_len == 1 && window_bytes(in.ptr[ZSTD_FIXED_LEN]) > INFLATE_WINDOW_MAX)
         return malformed(work, "zstd window of more than 8 MiB");
     for (size_t i = 0; i < id_len; i++)
         id |= (uint32_t)in.ptr[ZSTD_FIXED_LEN + window_len + i] << (8 * i);
-    return id == 0 ? OK : malformed(work, "zstd frame that needs a dictionary");
+    if (id != 0) return malformed(work, "zstd frame that needs a dictionary");
+    const uint64_t window = window_len == 1 ? window_bytes(in.ptr[ZSTD_FIXED_LEN])
+                                            : content_bytes(in.ptr + header_len - size_len, size_len);
+    *blocks_at = header_len;
+    *block_max = window < ZSTD_BLOCK_MAX ? window : ZSTD_BLOCK_MAX;
+    return OK;
+}
+
+/*
+ * RFC 8878 3.1.1.2.4. libzstd believes longer blocks of one repeated byte, up to 2 MiB, when it writes into one buffer;
+ * its stream API does not. The frame's structure has been checked.
+ */
+static bool blocks_are_too_long(struct slice blocks, uint64_t block_max)
+{
+    for (bool last = false; !last;) {
+        const uint32_t header = (uint32_t)blocks.ptr[0] | (uint32_t)blocks.ptr[1] << 8 |
+                                (uint32_t)blocks.ptr[2] << 16;
+        const bool repeats = (header >> 1 & 3) == 1;
+        const size_t size = header >> 3;
+        if (size > block_max) return true;
+        last = (header & 1) != 0;
+        const size_t taken = ZSTD_BLOCK_HEADER_LEN + (repeats ? 1 : size);
+        assert(taken <= blocks.len);
+        blocks = slice_of(blocks.ptr + taken, blocks.len - taken);
+    }
+    return false;
 }
 
 static enum err inflate_frame(struct work *work)
 {
+    size_t blocks_at;
+    uint64_t block_max;
     uint8_t nowhere;
 
-    TRY(judge_frame(work));
+    TRY(judge_frame(work, &blocks_at, &block_max));
     const size_t frame_len = ZSTD_findFrameCompressedSize(work->in.ptr, work->in.len);
     if (ZSTD_isError(frame_len)) return malformed(work, "corrupt or truncated zstd frame");
-    assert(frame_len <= work->in.len);
+    assert(frame_len <= work->in.len && frame_len >= blocks_at + ZSTD_BLOCK_HEADER_LEN);
+    if (blocks_are_too_long(slice_of(work->in.ptr + blocks_at, frame_len - blocks_at), block_max))
+        return malformed(work, "zstd block that is longer than blocks may be");
 
     const size_t room = output_end(work) - work->len;
     const size_t written = ZSTD_decompressDCtx(

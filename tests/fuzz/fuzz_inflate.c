@@ -150,6 +150,12 @@ static bool has_legacy_frame(struct slice in)
     return false;
 }
 
+/* A compressed block of no bytes, which cannot be one: the stream API passes over it, the other refuses it. */
+static bool may_have_empty_block(struct slice in)
+{
+    return memmem(in.ptr, in.len, "\4\0\0", 3) != NULL || memmem(in.ptr, in.len, "\5\0\0", 3) != NULL;
+}
+
 static void compare_zstd(struct inflater *inflater, struct slice in)
 {
     static const uint8_t empty_frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0};
@@ -165,7 +171,8 @@ static void compare_zstd(struct inflater *inflater, struct slice in)
     } else if (expected >= 0) {
         CHECK(err == ERR_MALFORMED);
         CHECK(strstr(reason, "256 zstd frames") != NULL || strstr(reason, "64 KiB") != NULL ||
-              has_legacy_frame(in));
+              has_legacy_frame(in) ||
+              (strcmp(reason, "corrupt zstd frame") == 0 && may_have_empty_block(in)));
     }
     if (err == OK && len > 0) {
         uint8_t *const exact = malloc(len);

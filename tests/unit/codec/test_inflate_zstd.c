@@ -239,6 +239,35 @@ Test(inflate_zstd, E3_E10_a_flipped_bit_never_changes_what_comes_out)
     refused(len, "wrong checksum of a zstd frame");
 }
 
+Test(inflate_zstd, E3_runs_are_as_long_as_blocks_may_be_and_no_longer)
+{
+    static const struct {
+        uint8_t window;
+        uint32_t most;
+    } rows[] = {{0x00, 1 << 10}, {0x01, 1152}, {0x38, 128 << 10}, {0x58, 128 << 10}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (uint32_t run_len = rows[i].most; run_len <= rows[i].most + 1; run_len++) {
+            const uint32_t block = run_len << 3 | 1U << 1 | 1;
+            const uint8_t frame[] = {0x28,
+                                     0xb5,
+                                     0x2f,
+                                     0xfd,
+                                     0x00,
+                                     rows[i].window,
+                                     (uint8_t)block,
+                                     (uint8_t)(block >> 8),
+                                     (uint8_t)(block >> 16),
+                                     'x'};
+            const enum err err = run(put(0, frame, sizeof frame), sizeof out);
+            cr_expect_eq(err, run_len == rows[i].most ? OK : ERR_MALFORMED, "%u in %#x", run_len,
+                         rows[i].window);
+            if (err == OK) cr_expect_eq(out_len, run_len);
+        }
+    }
+    good_body_still_works();
+}
+
 Test(inflate_zstd, E4_all_frames_are_one_body)
 {
     size_t len = 0;
