@@ -16,6 +16,13 @@
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 
+/*
+ * jemalloc reads this when it starts. Memory that is free goes back to the system by a thread of its own: the threads that
+ * took it, of merges and queries, may be idle for hours.
+ */
+extern const char *malloc_conf;
+const char *malloc_conf = "background_thread:true,dirty_decay_ms:5000,muzzy_decay_ms:0";
+
 static const char usage[] =
     "Usage: spanmill COMMAND [OPTIONS]\n"
     "\n"

@@ -17,7 +17,7 @@
 #include "store/segment.h"
 
 enum {
-    MERGE_STREAMS_MAX = 64,        /* blocks that are open at a time */
+    MERGE_STREAMS_MAX = 32,        /* blocks that are open at a time: some 8 to 12 MiB each */
     MERGE_ROWS_CLOSE = 128 * 1024, /* of an output block, at the end of the trace that reaches it */
 };
 

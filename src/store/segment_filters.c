@@ -1,6 +1,6 @@
 /*
  * Filters of segments that a recovery closed without them. A start must not wait for them: every value of a block has to
- * be hashed again, and an unclosed file has up to 128 blocks. So segment_recover.c writes a footer with a directory
+ * be hashed again, and an unclosed file has some dozens of blocks. So segment_recover.c writes a footer with a directory
  * and no rows, and whoever has time calls here:
  *
  *   closed, no rows ──▶ a block's filters, once for each block ──▶ footer once more, over the old one ──▶ published

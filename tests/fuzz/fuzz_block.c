@@ -101,6 +101,7 @@ static struct block_bytes image_of(uint8_t kind, const uint8_t *data, size_t siz
 }
 
 /* Takes long under the sanitizers, and must not count as the first input's time. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;

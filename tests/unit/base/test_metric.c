@@ -56,7 +56,9 @@ Test(metric, names_follow_the_conventions){
     {                                                                                                        \
         const size_t len = strlen(name);                                                                     \
         for (size_t i = 0; i < len; i++)                                                                     \
-            cr_assert(islower((unsigned char)name[i]) || name[i] == '_', name);                              \
+            cr_assert(islower((unsigned char)name[i]) || name[i] == '_' ||                                   \
+                          (i > 0 && isdigit((unsigned char)name[i])),                                        \
+                      name);                                                                                 \
         cr_assert_eq(kind, len > 6 && strcmp(&name[len - 6], "_total") == 0,                                 \
                      name ": counters end in _total");                                                       \
         cr_assert_null(strchr(help, '\n'), name);                                                            \
