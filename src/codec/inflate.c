@@ -318,16 +318,19 @@ static enum err judge_frame(struct work *work, size_t *blocks_at, uint64_t *bloc
 
 /*
  * RFC 8878 3.1.1.2.4. libzstd believes longer blocks of one repeated byte, up to 2 MiB, when it writes into one buffer;
- * its stream API does not. The frame's structure has been checked.
+ * its stream API does not. The frame's structure has been checked. *most: what all blocks together may become.
  */
-static bool blocks_are_too_long(struct slice blocks, uint64_t block_max)
+static bool blocks_are_too_long(struct slice blocks, uint64_t block_max, uint64_t *most)
 {
+    *most = 0;
     for (bool last = false; !last;) {
         const uint32_t header = (uint32_t)blocks.ptr[0] | (uint32_t)blocks.ptr[1] << 8 |
                                 (uint32_t)blocks.ptr[2] << 16;
-        const bool repeats = (header >> 1 & 3) == 1;
+        const unsigned type = header >> 1 & 3; /* 0 raw, 1 repeats, 2 compressed */
+        const bool repeats = type == 1;
         const size_t size = header >> 3;
         if (size > block_max) return true;
+        *most += type == 2 ? block_max : size;
         last = (header & 1) != 0;
         const size_t taken = ZSTD_BLOCK_HEADER_LEN + (repeats ? 1 : size);
         assert(taken <= blocks.len);
@@ -339,14 +342,14 @@ static bool blocks_are_too_long(struct slice blocks, uint64_t block_max)
 static enum err inflate_frame(struct work *work)
 {
     size_t blocks_at;
-    uint64_t block_max;
+    uint64_t block_max, most;
     uint8_t nowhere;
 
     TRY(judge_frame(work, &blocks_at, &block_max));
     const size_t frame_len = ZSTD_findFrameCompressedSize(work->in.ptr, work->in.len);
     if (ZSTD_isError(frame_len)) return malformed(work, "corrupt or truncated zstd frame");
     assert(frame_len <= work->in.len && frame_len >= blocks_at + ZSTD_BLOCK_HEADER_LEN);
-    if (blocks_are_too_long(slice_of(work->in.ptr + blocks_at, frame_len - blocks_at), block_max))
+    if (blocks_are_too_long(slice_of(work->in.ptr + blocks_at, frame_len - blocks_at), block_max, &most))
         return malformed(work, "zstd block that is longer than blocks may be");
 
     const size_t room = output_end(work) - work->len;
@@ -361,6 +364,7 @@ static enum err inflate_frame(struct work *work)
         }
     }
     assert(written <= room);
+    if (written > most) return malformed(work, "zstd block that becomes longer than blocks may be");
     work->len += written;
     skip(work, frame_len);
     return OK;

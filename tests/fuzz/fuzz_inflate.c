@@ -156,6 +156,20 @@ static bool may_have_empty_block(struct slice in)
     return memmem(in.ptr, in.len, "\4\0\0", 3) != NULL || memmem(in.ptr, in.len, "\5\0\0", 3) != NULL;
 }
 
+/*
+ * Blocks of a frame with a small window may become no longer than that. libzstd's single call does not look; we compare what
+ * all blocks of a frame become, so one that is too long may hide behind others that are short.
+ */
+static bool has_small_blocks(struct slice in)
+{
+    for (size_t i = 0; i + 6 <= in.len; i++) {
+        if (memcmp(in.ptr + i, "\x28\xb5\x2f\xfd", 4) != 0) continue;
+        const bool single = (in.ptr[i + 4] & 0x20) != 0;
+        if (single || in.ptr[i + 5] >> 3 < 7) return true;
+    }
+    return false;
+}
+
 static void compare_zstd(struct inflater *inflater, struct slice in)
 {
     static const uint8_t empty_frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0};
@@ -166,12 +180,14 @@ static void compare_zstd(struct inflater *inflater, struct slice in)
 
     CHECK(err == OK || err == ERR_MALFORMED || err == ERR_TOO_LARGE || err == ERR_FULL);
     CHECK(err == OK || err == ERR_FULL || reason != NULL);
+    if (err == OK && expected == -1 && has_small_blocks(in)) return;
     if (err == OK) {
         CHECK(expected >= 0 && (size_t)expected == len && memcmp(ours, theirs, len) == 0);
     } else if (expected >= 0) {
         CHECK(err == ERR_MALFORMED);
         CHECK(strstr(reason, "256 zstd frames") != NULL || strstr(reason, "64 KiB") != NULL ||
-              has_legacy_frame(in) ||
+              has_legacy_frame(in) || /* RFC 8878 3.1.1.2.4, to the letter in empty frames, too: */
+              (strstr(reason, "blocks may be") != NULL && has_small_blocks(in)) ||
               (strcmp(reason, "corrupt zstd frame") == 0 && may_have_empty_block(in)));
     }
     if (err == OK && len > 0) {

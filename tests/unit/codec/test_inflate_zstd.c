@@ -268,6 +268,16 @@ Test(inflate_zstd, E3_runs_are_as_long_as_blocks_may_be_and_no_longer)
     good_body_still_works();
 }
 
+/* Compressed to nine bytes, and 5,000 long in a frame whose blocks have 1,408 bytes at most. */
+Test(inflate_zstd, E3_a_block_becomes_no_longer_than_blocks_may_be)
+{
+    static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x03, 0x4d, 0x00, 0x00, 0x10, 0x00,
+                                    0x00, 0x01, 0x00, 0x83, 0xd3, 0x03, 0x2c, 0x25, 0xb7, 0x32, 0x30};
+
+    refused(put(0, frame, sizeof frame), "zstd block that becomes longer than blocks may be");
+    good_body_still_works();
+}
+
 Test(inflate_zstd, E4_all_frames_are_one_body)
 {
     size_t len = 0;
