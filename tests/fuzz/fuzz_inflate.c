@@ -186,7 +186,9 @@ static void compare_zstd(struct inflater *inflater, struct slice in)
     } else if (expected >= 0) {
         CHECK(err == ERR_MALFORMED);
         CHECK(strstr(reason, "256 zstd frames") != NULL || strstr(reason, "64 KiB") != NULL ||
-              has_legacy_frame(in) || /* RFC 8878 3.1.1.2.4, to the letter in empty frames, too: */
+              has_legacy_frame(in) ||
+              /* the stream API does not look at the window of a frame that says how short it is */
+              strstr(reason, "8 MiB") != NULL || /* RFC 8878 3.1.1.2.4, to the letter in empty frames, too: */
               (strstr(reason, "blocks may be") != NULL && has_small_blocks(in)) ||
               (strcmp(reason, "corrupt zstd frame") == 0 && may_have_empty_block(in)));
     }
