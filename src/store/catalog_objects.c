@@ -98,15 +98,21 @@ void segment_file_drop(struct catalog *catalog, struct segment_file *file)
     catalog->closing = file;
 }
 
+void segment_rows_free(struct segment_rows *rows)
+{
+    if (rows == NULL) return;
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
+        free(rows->resident[kind]);
+    free(rows);
+}
+
 void segment_rows_drop(struct catalog *catalog, struct segment_rows *rows)
 {
     if (rows == NULL || --rows->refs > 0) return;
 
     assert(catalog->resident_bytes >= rows->resident_bytes);
     catalog->resident_bytes -= rows->resident_bytes;
-    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
-        free(rows->resident[kind]);
-    free(rows);
+    segment_rows_free(rows);
 }
 
 void catalog_close_files(struct catalog *catalog, struct io *io)

@@ -149,6 +149,8 @@ struct segment *segment_copy(const struct segment *from, uint32_t extra);
 void segment_drop(struct catalog *catalog, struct segment *segment);
 void segment_file_drop(struct catalog *catalog, struct segment_file *file);
 void segment_rows_drop(struct catalog *catalog, struct segment_rows *rows);
+/* Rows that no version has: they are not counted. NULL is allowed. */
+void segment_rows_free(struct segment_rows *rows);
 void block_filters_drop(struct block_filters *filters);
 void segment_lineage_drop(struct segment_lineage *lineage);
 void catalog_view_drop(struct catalog *catalog, struct catalog_view *view);

@@ -51,21 +51,12 @@ struct compactor {
 
 /* ---- a job -------------------------------------------------------------------------------------------- */
 
-static void drop_rows(struct joining *joining)
-{
-    if (joining->rows == NULL) return;
-    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
-        free(joining->rows->resident[kind]);
-    free(joining->rows);
-    joining->rows = NULL;
-}
-
 static void drop_job(struct compactor *compactor, struct io *io)
 {
     struct job *const job = &compactor->job;
 
     if (job->merge != NULL) merge_close(job->merge);
-    drop_rows(&job->joining);
+    segment_rows_free(job->joining.rows);
     segment_merged_discard(&job->output, io);
     if (job->view != NULL) catalog_release(compactor->catalog, job->view);
     catalog_close_files(compactor->catalog, io);
@@ -243,7 +234,7 @@ static enum err join_on(struct compactor *compactor, struct io *io)
     const struct segment *const input = job->inputs[joining->input];
     TRY(join_block(job, io, input));
     if (++joining->place < input->blocks_count) return OK;
-    drop_rows(joining);
+    segment_rows_free(joining->rows);
     *joining = (struct joining){.input = joining->input + 1};
     return OK;
 }

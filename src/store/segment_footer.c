@@ -221,13 +221,6 @@ static enum err write_and_sync(struct io *io, const struct segment *segment, uin
     return err;
 }
 
-static void rows_free(struct segment_rows *rows)
-{
-    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
-        free(rows->resident[kind]);
-    free(rows);
-}
-
 enum err segment_footer_write(struct io *io, const struct segment *segment, uint64_t offset, bool keep,
                               struct segment_rows **out)
 {
@@ -239,7 +232,7 @@ enum err segment_footer_write(struct io *io, const struct segment *segment, uint
     if (rows == NULL) return ERR_NO_MEMORY;
     const enum err err = write_and_sync(io, segment, offset, rows);
     if (err != OK) {
-        rows_free(rows);
+        segment_rows_free(rows);
         return err;
     }
     *out = rows;
