@@ -361,3 +361,13 @@ enum err catalog_replace(struct catalog *catalog, struct segment *const *inputs,
     catalog_view_drop(catalog, old);
     return OK;
 }
+
+uint64_t catalog_number(const struct catalog *catalog, const uint64_t *number)
+{
+    struct catalog *const mutable = (struct catalog *)(uintptr_t)catalog; /* for its mutex only */
+
+    pthread_mutex_lock(&mutable->mutex);
+    const uint64_t value = *number;
+    pthread_mutex_unlock(&mutable->mutex);
+    return value;
+}

@@ -504,22 +504,12 @@ void catalog_close(struct catalog *catalog, struct io *io)
 
 uint64_t catalog_sealed_lsn(const struct catalog *catalog, uint16_t shard)
 {
-    struct catalog *const mutable = (struct catalog *)(uintptr_t)catalog; /* for its mutex only */
-
     assert(shard < CATALOG_SHARDS_MAX);
-    pthread_mutex_lock(&mutable->mutex);
-    const uint64_t lsn = catalog->shards[shard].sealed_lsn;
-    pthread_mutex_unlock(&mutable->mutex);
-    return lsn;
+    return catalog_number(catalog, &catalog->shards[shard].sealed_lsn);
 }
 
 uint64_t catalog_next_seq(const struct catalog *catalog, uint16_t shard)
 {
-    struct catalog *const mutable = (struct catalog *)(uintptr_t)catalog;
-
     assert(shard < CATALOG_SHARDS_MAX);
-    pthread_mutex_lock(&mutable->mutex);
-    const uint64_t seq = catalog->shards[shard].next_seq;
-    pthread_mutex_unlock(&mutable->mutex);
-    return seq;
+    return catalog_number(catalog, &catalog->shards[shard].next_seq);
 }

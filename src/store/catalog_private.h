@@ -209,6 +209,9 @@ enum err segment_file_write(const struct segment_file *file, struct io *io, uint
 enum err segment_file_copy(struct io *io, const struct segment_file *from, uint64_t offset,
                            const struct segment_file *to, uint64_t to_offset, uint64_t bytes);
 
+/* A number that is guarded by the mutex; any thread. */
+uint64_t catalog_number(const struct catalog *catalog, const uint64_t *number);
+
 /* ---- lineage (segment_lineage.c) ---------------------------------------------------------------------- */
 
 /* Of a segment that is to stand for these. NULL: no memory. */

@@ -263,10 +263,5 @@ void catalog_fence(struct catalog *catalog, uint16_t shard, uint64_t seq)
 
 uint64_t catalog_fenced(const struct catalog *catalog)
 {
-    struct catalog *const mutable = (struct catalog *)(uintptr_t)catalog; /* for its mutex only */
-
-    pthread_mutex_lock(&mutable->mutex);
-    const uint64_t fenced = catalog->fenced;
-    pthread_mutex_unlock(&mutable->mutex);
-    return fenced;
+    return catalog_number(catalog, &catalog->fenced);
 }

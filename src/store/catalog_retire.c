@@ -82,12 +82,7 @@ enum err catalog_retire(struct catalog *catalog, struct io *io, struct segment *
 
 uint64_t catalog_retired_bytes(const struct catalog *catalog)
 {
-    struct catalog *const mutable = (struct catalog *)(uintptr_t)catalog; /* for its mutex only */
-
-    pthread_mutex_lock(&mutable->mutex);
-    const uint64_t bytes = mutable->retired_bytes;
-    pthread_mutex_unlock(&mutable->mutex);
-    return bytes;
+    return catalog_number(catalog, &catalog->retired_bytes);
 }
 
 void catalog_close_retired(struct catalog *catalog, struct io *io)

@@ -80,14 +80,6 @@ static bool has_room(const struct compactor *compactor, struct io *io, uint64_t 
     return free_bytes >= bytes && free_bytes - bytes >= compactor->config.reserve_free;
 }
 
-static uint64_t next_merged_seq(struct catalog *catalog)
-{
-    pthread_mutex_lock(&catalog->mutex);
-    const uint64_t seq = catalog->shards[CATALOG_MERGED].next_seq;
-    pthread_mutex_unlock(&catalog->mutex);
-    return seq;
-}
-
 static enum err open_merge(struct compactor *compactor, struct io *io)
 {
     struct job *const job = &compactor->job;
@@ -102,7 +94,7 @@ static enum err begin(struct compactor *compactor, struct io *io)
 
     for (uint32_t i = 0; i < job->plan.count; i++)
         job->inputs[i] = job->view->segments[job->plan.segments[i]];
-    job->next_seq = next_merged_seq(compactor->catalog);
+    job->next_seq = catalog_number(compactor->catalog, &compactor->catalog->shards[CATALOG_MERGED].next_seq);
     if (job->plan.level == 1) TRY(open_merge(compactor, io));
     return segment_merged_begin(compactor->catalog, io, job->plan.level, job->inputs, job->plan.count,
                                 &job->output);

@@ -299,10 +299,5 @@ bool catalog_build_filters(struct catalog *catalog, struct io *io)
 
 uint64_t catalog_unfiltered(const struct catalog *catalog)
 {
-    struct catalog *const mutable = (struct catalog *)(uintptr_t)catalog; /* for its mutex only */
-
-    pthread_mutex_lock(&mutable->mutex);
-    const uint64_t unfiltered = mutable->unfiltered;
-    pthread_mutex_unlock(&mutable->mutex);
-    return unfiltered;
+    return catalog_number(catalog, &catalog->unfiltered);
 }
