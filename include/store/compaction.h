@@ -30,11 +30,11 @@ struct compaction_config {
     uint64_t reserve_free; /* a merge begins only when its inputs and this fit on the disk; 0: 1 GiB */
 };
 
-/* Since the start; owned by the compactor, read by its thread (or under its lock). */
+/* Since the start; owned by the compactor, read by its thread. Joined spans are not read, and not counted. */
 struct compaction_counts {
     uint64_t merges[3]; /* by level of the output */
     uint64_t spans_read, spans_duplicate;
-    uint64_t bytes_read, bytes_written;
+    uint64_t bytes_written;
     uint64_t failures;
 };
 

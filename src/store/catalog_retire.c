@@ -42,7 +42,8 @@ static uint64_t next_seq_of(const struct segment *output)
     uint64_t next = 0;
 
     for (uint32_t i = 0; output != NULL && i < output->blocks_count; i++)
-        if (output->blocks[i].summary.seq >= next) next = output->blocks[i].summary.seq + 1;
+        if (output->blocks[i].summary.shard == CATALOG_MERGED && output->blocks[i].summary.seq >= next)
+            next = output->blocks[i].summary.seq + 1;
     return next;
 }
 

@@ -135,7 +135,6 @@ static void tell(struct compactor *compactor, struct io *io)
     counts->merges[job->plan.level]++;
     counts->spans_read += spans;
     counts->spans_duplicate += duplicates;
-    counts->bytes_read += job->plan.bytes;
     counts->bytes_written += job->output.offset - SEGMENT_ALIGN;
     log_info("store", "segments merged",
              "level=%u segments=%" PRIu32 " blocks=%" PRIu64 " spans=%" PRIu64 " duplicates=%" PRIu64

@@ -3,7 +3,7 @@
  * merged segment is one stream, a shard's segment as many as it has blocks. The trace with the smallest id among the
  * heads of all streams comes next, with its rows of every stream that has it.
  *
- * Rows go from block to block as numbers (merge_rows.c). Those of which that file says that they cannot go as spans: written
+ * Rows go from block to block as numbers (merge_rows.c). Rows that cannot, as that file says, go as spans: written
  * as a Span message, decoded, and appended like one that comes in.
  *
  * Is a span there already? Its id says no nearly always. If not, both spans are written out, and compared by a hash of 128
@@ -56,7 +56,7 @@ struct merge {
     const struct catalog_view *view;
     struct io *io;
     uint64_t arrival_min_ns, arrival_max_ns;
-    uint64_t spans, duplicates, messages;
+    uint64_t spans, duplicates;
     uint32_t *numbers; /* of all blocks, streams point into it */
     uint32_t streams_count;
     bool in_trace; /* the last output block ended within a trace */
@@ -347,7 +347,6 @@ static enum err append(struct merge *merge, struct stream *stream)
     struct sending sending = {merge, stream};
 
     if (err != ERR_UNSUPPORTED) return err;
-    merge->messages++;
     return block_spans(stream->reader, stream->row, 1, take_message, &sending);
 }
 
