@@ -83,6 +83,17 @@ void json_double(struct json *json, double value);
 /* Strings: lower-case hex, and base64 with padding (RFC 4648 4). */
 void json_hex(struct json *json, struct slice bytes);
 void json_base64(struct json *json, struct slice bytes);
+/* A key and its number. */
+static inline void json_member_uint(struct json *json, const char *key, uint64_t value)
+{
+    json_key(json, key);
+    json_uint(json, value);
+}
+static inline void json_member_uint_quoted(struct json *json, const char *key, uint64_t value)
+{
+    json_key(json, key);
+    json_uint_quoted(json, value);
+}
 /* A value that is JSON already and is copied as it is. */
 void json_raw(struct json *json, struct slice value);
 

@@ -224,8 +224,7 @@ void out_number(struct out *out, const char *name, uint64_t number)
     char text[32];
 
     if (out->is_json) {
-        json_key(&out->json, name);
-        json_uint(&out->json, number);
+        json_member_uint(&out->json, name, number);
         return;
     }
     snprintf(text, sizeof text, "%" PRIu64, number);

@@ -6,18 +6,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void put(struct json *json, const char *key, uint32_t count)
-{
-    json_key(json, key);
-    json_uint(json, count);
-}
-
 void coverage_json_members(const struct coverage *coverage, struct json *json)
 {
-    put(json, "liveBlocks", coverage->live_blocks);
-    put(json, "blocks", coverage->blocks);
-    put(json, "blocksSkipped", coverage->blocks_skipped);
-    put(json, "fencedBlocks", coverage->fenced_blocks);
+    json_member_uint(json, "liveBlocks", coverage->live_blocks);
+    json_member_uint(json, "blocks", coverage->blocks);
+    json_member_uint(json, "blocksSkipped", coverage->blocks_skipped);
+    json_member_uint(json, "fencedBlocks", coverage->fenced_blocks);
     json_key(json, "partial");
     json_bool(json, coverage->fenced_blocks > 0);
 }

@@ -8,18 +8,6 @@ struct leaving {
     uint64_t segments, spans, bytes;
 };
 
-static void put_quoted(struct json *json, const char *key, uint64_t number)
-{
-    json_key(json, key);
-    json_uint_quoted(json, number);
-}
-
-static void put_number(struct json *json, const char *key, uint64_t number)
-{
-    json_key(json, key);
-    json_uint(json, number);
-}
-
 static bool put_row(void *context, const struct retention_row *row)
 {
     static const char *const reasons[RETENTION_REASONS] = {"age", "bytes", "free"};
@@ -34,10 +22,10 @@ static bool put_row(void *context, const struct retention_row *row)
     json_object_begin(json);
     json_key(json, "reason");
     json_string(json, slice_text(reasons[row->reason]));
-    put_quoted(json, "arrivalFirstUnixNano", row->arrival_min_ns);
-    put_quoted(json, "arrivalLastUnixNano", row->arrival_max_ns);
-    put_quoted(json, "spans", row->spans);
-    put_quoted(json, "bytes", row->bytes);
+    json_member_uint_quoted(json, "arrivalFirstUnixNano", row->arrival_min_ns);
+    json_member_uint_quoted(json, "arrivalLastUnixNano", row->arrival_max_ns);
+    json_member_uint_quoted(json, "spans", row->spans);
+    json_member_uint_quoted(json, "bytes", row->bytes);
     json_object_end(json);
     return true;
 }
@@ -57,9 +45,9 @@ static void put_limits(struct json *json, const struct retention_config *limits)
 {
     json_key(json, "limits");
     json_object_begin(json);
-    put_quoted(json, "ageNano", limits->age_ns);
-    put_quoted(json, "bytes", limits->bytes_max);
-    put_quoted(json, "freeBytes", limits->free_min);
+    json_member_uint_quoted(json, "ageNano", limits->age_ns);
+    json_member_uint_quoted(json, "bytes", limits->bytes_max);
+    json_member_uint_quoted(json, "freeBytes", limits->free_min);
     json_object_end(json);
 }
 
@@ -69,15 +57,15 @@ static void put_store(struct json *json, struct catalog *catalog, uint64_t free_
 
     json_key(json, "store");
     json_object_begin(json);
-    put_number(json, "segments", size.segments);
-    put_number(json, "blocks", size.blocks);
-    put_quoted(json, "spans", size.spans);
-    put_quoted(json, "bytes", size.bytes);
-    put_quoted(json, "arrivalFirstUnixNano", size.arrival_min_ns);
-    put_quoted(json, "arrivalLastUnixNano", size.arrival_max_ns);
-    put_quoted(json, "retiredBytes", catalog_retired_bytes(catalog));
-    put_quoted(json, "diskFreeBytes", free_bytes);
-    put_quoted(json, "diskTotalBytes", total_bytes);
+    json_member_uint(json, "segments", size.segments);
+    json_member_uint(json, "blocks", size.blocks);
+    json_member_uint_quoted(json, "spans", size.spans);
+    json_member_uint_quoted(json, "bytes", size.bytes);
+    json_member_uint_quoted(json, "arrivalFirstUnixNano", size.arrival_min_ns);
+    json_member_uint_quoted(json, "arrivalLastUnixNano", size.arrival_max_ns);
+    json_member_uint_quoted(json, "retiredBytes", catalog_retired_bytes(catalog));
+    json_member_uint_quoted(json, "diskFreeBytes", free_bytes);
+    json_member_uint_quoted(json, "diskTotalBytes", total_bytes);
     json_object_end(json);
 }
 
@@ -92,9 +80,9 @@ static void put_leaving(struct json *json, const struct work *work, const struct
     retention_preview(catalog, limits, io_wall_ns(work->io), free_bytes + catalog_retired_bytes(catalog),
                       put_row, &leaving);
     json_array_end(json);
-    put_number(json, "leavingSegments", leaving.segments);
-    put_quoted(json, "leavingSpans", leaving.spans);
-    put_quoted(json, "leavingBytes", leaving.bytes);
+    json_member_uint(json, "leavingSegments", leaving.segments);
+    json_member_uint_quoted(json, "leavingSpans", leaving.spans);
+    json_member_uint_quoted(json, "leavingBytes", leaving.bytes);
 }
 
 enum err retention_answer(struct work *work, struct answer *answer)

@@ -70,18 +70,6 @@ static enum err find(struct search *search)
 /* ---- answering ------------------------------------------------------------------------------------------
  */
 
-static void put_number(struct json *json, const char *key, uint64_t number)
-{
-    json_key(json, key);
-    json_uint(json, number);
-}
-
-static void put_quoted(struct json *json, const char *key, uint64_t number)
-{
-    json_key(json, key);
-    json_uint_quoted(json, number);
-}
-
 static void put_text(struct json *json, const char *key, struct slice text)
 {
     json_key(json, key);
@@ -106,8 +94,8 @@ static void put_services(struct json *json, const struct summary *summary)
     for (size_t i = 0; i < summary->services_count; i++) {
         json_object_begin(json);
         put_text(json, "name", summary->services[i].name);
-        put_number(json, "spanCount", summary->services[i].spans);
-        put_number(json, "errorCount", summary->services[i].errors);
+        json_member_uint(json, "spanCount", summary->services[i].spans);
+        json_member_uint(json, "errorCount", summary->services[i].errors);
         json_object_end(json);
     }
     json_array_end(json);
@@ -119,11 +107,11 @@ static void put_summary(struct json *json, const struct summary *summary)
     json_key(json, "traceId");
     json_hex(json, slice_of(summary->trace_id.bytes, sizeof summary->trace_id.bytes));
     put_root(json, summary);
-    put_quoted(json, "startTimeUnixNano", summary->start_ns);
-    put_quoted(json, "durationNano", summary->end_ns - summary->start_ns);
-    put_number(json, "spanCount", summary->spans);
-    put_number(json, "errorCount", summary->errors);
-    put_number(json, "matched", summary->matched);
+    json_member_uint_quoted(json, "startTimeUnixNano", summary->start_ns);
+    json_member_uint_quoted(json, "durationNano", summary->end_ns - summary->start_ns);
+    json_member_uint(json, "spanCount", summary->spans);
+    json_member_uint(json, "errorCount", summary->errors);
+    json_member_uint(json, "matched", summary->matched);
     put_services(json, summary);
     if (summary->approximate) {
         json_key(json, "approximate");
@@ -151,8 +139,8 @@ static void put_coverage(struct json *json, const struct work *work)
     json_key(json, "coverage");
     json_object_begin(json);
     coverage_json_members(&work->coverage, json);
-    if (request->start.given) put_quoted(json, "from", request->first_ns);
-    if (request->end.given) put_quoted(json, "to", request->last_ns + 1);
+    if (request->start.given) json_member_uint_quoted(json, "from", request->first_ns);
+    if (request->end.given) json_member_uint_quoted(json, "to", request->last_ns + 1);
     json_object_end(json);
 }
 
