@@ -141,6 +141,10 @@ struct segment *segment_make(const struct segment_identity *identity, struct seg
                              uint32_t blocks, bool closed);
 /* Bytes of its file, as far as they are known from here: without the padding before the trailer. */
 uint64_t segment_bytes(const struct segment *segment);
+uint64_t segment_spans(const struct segment *segment);
+/* Of its spans; UINT64_MAX and 0 when it has none. */
+uint64_t segment_arrival_min(const struct segment *segment);
+uint64_t segment_arrival_max(const struct segment *segment);
 /* The parts of an object that are the same as long as the file is. Under the mutex, or when it is not shared. */
 void segment_inherit(struct segment *segment, const struct segment *from);
 /* A private copy with room for extra blocks; refers to the same file, rows and filters. Under the mutex. */

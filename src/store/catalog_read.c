@@ -83,15 +83,13 @@ bool catalog_has(const struct catalog_view *view, uint16_t shard, uint64_t seq)
 
 static void add_size(struct catalog_size *size, const struct segment *segment)
 {
+    const uint64_t first_ns = segment_arrival_min(segment), last_ns = segment_arrival_max(segment);
+
     size->bytes += segment_bytes(segment);
-    for (uint32_t i = 0; i < segment->blocks_count; i++) {
-        const struct block_summary *const block = &segment->blocks[i].summary;
-        const bool first = size->arrival_max_ns == 0;
-        size->spans += block->spans;
-        if (first || block->arrival_min_ns < size->arrival_min_ns)
-            size->arrival_min_ns = block->arrival_min_ns;
-        if (block->arrival_max_ns > size->arrival_max_ns) size->arrival_max_ns = block->arrival_max_ns;
-    }
+    size->spans += segment_spans(segment);
+    if (segment->blocks_count > 0 && (size->arrival_max_ns == 0 || first_ns < size->arrival_min_ns))
+        size->arrival_min_ns = first_ns;
+    if (last_ns > size->arrival_max_ns) size->arrival_max_ns = last_ns;
 }
 
 struct catalog_size catalog_size(struct catalog *catalog)

@@ -6,35 +6,6 @@
 
 #include <stdlib.h>
 
-uint64_t segment_arrival_min(const struct segment *segment)
-{
-    uint64_t least = UINT64_MAX;
-
-    for (uint32_t i = 0; i < segment->blocks_count; i++)
-        if (segment->blocks[i].summary.arrival_min_ns < least)
-            least = segment->blocks[i].summary.arrival_min_ns;
-    return least;
-}
-
-uint64_t segment_arrival_max(const struct segment *segment)
-{
-    uint64_t most = 0;
-
-    for (uint32_t i = 0; i < segment->blocks_count; i++)
-        if (segment->blocks[i].summary.arrival_max_ns > most)
-            most = segment->blocks[i].summary.arrival_max_ns;
-    return most;
-}
-
-uint64_t segment_spans(const struct segment *segment)
-{
-    uint64_t spans = 0;
-
-    for (uint32_t i = 0; i < segment->blocks_count; i++)
-        spans += segment->blocks[i].summary.spans;
-    return spans;
-}
-
 static int by_age(const void *left, const void *right)
 {
     const struct segment *const a = ((const struct retention_leaver *)left)->segment;

@@ -28,8 +28,4 @@ enum err retention_plan(const struct catalog_view *view, const struct retention_
                         struct retention_plan *out);
 void retention_plan_free(struct retention_plan *plan);
 
-uint64_t segment_arrival_min(const struct segment *segment);
-uint64_t segment_arrival_max(const struct segment *segment);
-uint64_t segment_spans(const struct segment *segment);
-
 #endif
