@@ -50,17 +50,38 @@ static enum err append_each(struct live_block *live, enum attribute_level level,
     return out->shape == NO_ID ? ERR_FULL : OK;
 }
 
-static enum err append_list(struct live_block *live, enum attribute_level level,
-                            const struct slice *attributes, uint32_t count, struct list_template *template,
-                            struct slots *out, struct otlp_fault *fault)
+/* A kind of lists: the spans of one name of one service, or their events of one name. */
+struct list_kind {
+    uint64_t hash, name_print;
+    struct slice name;
+    enum live_column_fixed name_column;
+};
+
+/* The name's pair, out of the template where there is one; NO_ID: no room. */
+static inline uint32_t name_of(struct live_block *live, const struct list_kind *kind,
+                               const struct list_template *template)
 {
-    if (template != NULL && list_template_is(template, level, count)) {
+    if (template != NULL && template->kind == kind->hash && template->name_print == kind->name_print &&
+        template->count > 0)
+        return template->name;
+    return intern_printed_string(live, kind->name_column, kind->name, kind->name_print);
+}
+
+static enum err append_list(struct live_block *live, enum attribute_level level, const struct list_kind *kind,
+                            uint32_t name, const struct slice *attributes, uint32_t count,
+                            struct list_template *template, struct slots *out, struct otlp_fault *fault)
+{
+    if (template != NULL && list_template_is(template, level, kind->hash, count)) {
         const enum err err = list_template_append(live, level, attributes, template, out, fault);
         if (__builtin_expect(err != ERR_TOO_LARGE, 1)) return err;
     }
     TRY(append_each(live, level, attributes, count, out, fault));
-    if (template != NULL && out->cut == 0)
-        list_template_set(live, level, template, attributes, count, live->slots + out->first, out->shape);
+    if (template != NULL && out->cut == 0) {
+        list_template_set(live, level, template, kind->hash, attributes, count, live->slots + out->first,
+                          out->shape);
+        template->name = name;
+        template->name_print = kind->name_print;
+    }
     return OK;
 }
 
@@ -100,11 +121,15 @@ static enum err append_new_event(struct live_block *live, uint64_t span_kind, st
     struct slots slots;
 
     TRY(event_decode(message, live->writer->attribute_scratch, &view, fault));
-    const uint32_t name = intern_string(live, COLUMN_EVENT_NAME, view.name);
+    struct list_kind kind = {.name_print = fingerprint(&live->writer->key, view.name.ptr, view.name.len),
+                             .name = view.name,
+                             .name_column = COLUMN_EVENT_NAME};
+    kind.hash = hash_mix(span_kind ^ view.attributes_count, kind.name_print);
+    struct list_template *const template = live_list_template(live, kind.hash, view.attributes_count);
+    const uint32_t name = name_of(live, &kind, template);
     if (name == NO_ID) return ERR_FULL;
-    struct list_template *const template = live_list_template(
-        live, hash_mix(span_kind, (uint64_t)LEVEL_EVENT << 32 | name), view.attributes_count);
-    TRY(append_list(live, LEVEL_EVENT, view.attributes, view.attributes_count, template, &slots, fault));
+    TRY(append_list(live, LEVEL_EVENT, &kind, name, view.attributes, view.attributes_count, template, &slots,
+                    fault));
     const struct live_event_pattern pattern = {
         .name = name,
         .dropped_attributes_count = otlp_dropped(view.dropped_attributes_count, slots.cut),
@@ -118,7 +143,8 @@ static enum err append_new_event(struct live_block *live, uint64_t span_kind, st
     return OK;
 }
 
-static void remember_event(struct live_block *live, struct slice behind_time, struct event_template *template)
+static void remember_event(struct live_block *live, struct slice behind_time, uint64_t print,
+                           struct event_template *template)
 {
     const struct live_event *const event = &live->events[live->counts.events - 1];
     const uint32_t slots_count = live->shapes[live->event_patterns[event->pattern].shape].varying;
@@ -128,7 +154,7 @@ static void remember_event(struct live_block *live, struct slice behind_time, st
     template->pattern = event->pattern;
     template->slots_count = slots_count;
     memcpy(template->slots, live->slots + event->slots_first, slots_count * sizeof *template->slots);
-    memcpy(template->bytes, behind_time.ptr, behind_time.len);
+    template->print = print;
     template->len = (uint32_t)behind_time.len;
 }
 
@@ -141,6 +167,7 @@ static bool template_worth_a_look(const struct live_writer *writer)
 static enum err append_event(struct live_block *live, uint64_t span_kind, struct slice message, uint32_t *cut,
                              struct otlp_fault *fault)
 {
+    uint64_t print = 0;
     bool repeats;
 
     if (live->counts.events == LIVE_CHILDREN_MAX) return ERR_FULL;
@@ -148,16 +175,15 @@ static enum err append_event(struct live_block *live, uint64_t span_kind, struct
 
     const struct slice behind_time = slice_of(message.ptr + EVENT_TIME_BYTES, message.len - EVENT_TIME_BYTES);
     struct event_template *const template = template_worth_a_look(live->writer)
-                                                ? live_event_template(live, behind_time)
+                                                ? live_event_template(live, behind_time, &print)
                                                 : NULL;
-    if (template != NULL && template->len == behind_time.len &&
-        same_bytes(template->bytes, behind_time.ptr, behind_time.len)) {
+    if (template != NULL && template->len == behind_time.len && template->print == print) {
         live->writer->event_misses = 0;
         return append_like_event(live, message, template);
     }
     live->writer->event_misses++;
     TRY(append_new_event(live, span_kind, message, &repeats, cut, fault));
-    if (template != NULL && repeats) remember_event(live, behind_time, template);
+    if (template != NULL && repeats) remember_event(live, behind_time, print, template);
     return OK;
 }
 
@@ -245,13 +271,17 @@ static enum err append_row(struct live_block *live, const struct span_view *view
     uint32_t cut = view->cut;
 
     if (live->counts.rows == LIVE_ROWS_MAX) return ERR_FULL;
-    const uint32_t name = intern_string(live, COLUMN_NAME, view->name);
+    struct list_kind kind = {.name_print = fingerprint(&live->writer->key, view->name.ptr, view->name.len),
+                             .name = view->name,
+                             .name_column = COLUMN_NAME};
+    const uint64_t sender = (uint64_t)live->writer->scope << 32 |
+                            live->resources[live->writer->resource].service_tag;
+    kind.hash = hash_mix(sender ^ (uint64_t)(uint32_t)view->kind << 56 ^
+                             (uint64_t)view->attributes_count << 24,
+                         kind.name_print);
+    struct list_template *const template = live_list_template(live, kind.hash, view->attributes_count);
+    const uint32_t name = name_of(live, &kind, template);
     if (name == NO_ID) return ERR_FULL;
-    const uint64_t kind = ((uint64_t)live->writer->scope << 32 |
-                           live->resources[live->writer->resource].service_tag) ^
-                          (uint64_t)name << 24;
-    struct list_template *const template = live_list_template(
-        live, kind ^ (uint64_t)(uint32_t)view->kind << 56, view->attributes_count);
     struct live_pattern pattern = {
         .resource = live->writer->resource,
         .scope = live->writer->scope,
@@ -266,8 +296,10 @@ static enum err append_row(struct live_block *live, const struct span_view *view
     };
     if (view->links_count > 0 || view->trace_state.len > 0 || view->status_message.len > 0)
         TRY(append_strings(live, view, &pattern));
-    TRY(append_list(live, LEVEL_SPAN, view->attributes, view->attributes_count, template, &slots, fault));
-    if ((view->events_count | view->links_count) != 0) TRY(append_children(live, view, kind, &cut, fault));
+    TRY(append_list(live, LEVEL_SPAN, &kind, name, view->attributes, view->attributes_count, template, &slots,
+                    fault));
+    if ((view->events_count | view->links_count) != 0)
+        TRY(append_children(live, view, kind.hash, &cut, fault));
     cut += slots.cut;
     pattern.dropped_attributes_count = otlp_dropped(view->dropped_attributes_count, slots.cut);
     pattern.shape = slots.shape;

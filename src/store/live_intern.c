@@ -1,7 +1,7 @@
 /*
  * Interning: whole encoded KeyValues, strings, shapes, patterns, Resources and Scopes become ids. A small table of recent
- * pairs answers most look-ups with one compare; behind it stands an open-addressing table whose hash is seeded per
- * block, so that a client cannot choose collisions. Where values never repeat the look-up is left out: see
+ * pairs answers most look-ups by fingerprint. Behind it stands an open-addressing table, where bytes are compared; its hash
+ * has a secret key, so that a client cannot choose collisions. Where values never repeat the look-up is left out: see
  * UNSEEN_ENOUGH.
  */
 #include "live_intern.h"
@@ -49,39 +49,28 @@ void intern_table_close(struct intern_table *table)
     if (table->entries != NULL) io_memory_free(table->entries, table_bytes(table->places_max));
 }
 
-/*
- * The place in `recent` for some bytes: from their length, first and last eight. Attributes of one key begin
- * alike and differ at their end, so this tells most values apart without reading them whole.
- */
-static inline struct recent_pair *recent_of(struct live_block *live, uint32_t domain, struct slice bytes)
+static inline uint64_t print_of(const struct live_block *live, struct slice bytes)
 {
-    uint64_t first = 0, last = 0;
-
-    if (bytes.len >= 8) {
-        memcpy(&first, bytes.ptr, 8);
-        memcpy(&last, bytes.ptr + bytes.len - 8, 8);
-    } else {
-        memcpy(&first, bytes.ptr, bytes.len);
-    }
-    const uint64_t mixed = (first ^ live->writer->seed) * 0x9e3779b97f4a7c15ull ^
-                           (last + bytes.len + ((uint64_t)domain << 56)) * 0xc2b2ae3d27d4eb4full;
-    return &live->writer->recent[(mixed ^ mixed >> 29) * 0x9e3779b97f4a7c15ull >> (64 - RECENT_BITS)];
+    return fingerprint(&live->writer->key, bytes.ptr, bytes.len);
 }
 
-/* Entries may be stale, but are always of pairs of this block; an empty one is of domain 0 and length 0, asked for by nobody. */
-static inline bool recent_is(const struct live_block *live, const struct recent_pair *recent, uint32_t domain,
-                             struct slice bytes)
+static inline struct recent_pair *recent_of(const struct live_block *live, uint64_t print)
 {
-    return recent->len == bytes.len && recent->domain == domain &&
-           same_bytes(live->arena + recent->offset, bytes.ptr, bytes.len);
+    return &live->writer->recent[print * 0x9e3779b97f4a7c15ull >> (64 - RECENT_BITS)];
 }
 
-static inline void recent_set(const struct live_block *live, struct recent_pair *recent, uint32_t id)
+/* Entries are always of pairs of this block; an empty one is of domain 0 and id 0. */
+static inline bool recent_is(const struct recent_pair *recent, uint32_t domain, uint64_t print)
+{
+    return recent->print == print && recent->domain == domain && recent->id != 0;
+}
+
+static inline void recent_set(const struct live_block *live, struct recent_pair *recent, uint64_t print,
+                              uint32_t id)
 {
     const struct live_pair *const pair = &live->pairs[id];
 
-    *recent = (struct recent_pair){
-        .id = id, .offset = pair->offset, .len = pair->len, .column = pair->column, .domain = pair->domain};
+    *recent = (struct recent_pair){.print = print, .id = id, .column = pair->column, .domain = pair->domain};
 }
 
 static uint32_t tag_of(uint64_t hash)
@@ -152,9 +141,10 @@ static bool arena_put(struct live_block *live, struct slice bytes, uint32_t *off
     return true;
 }
 
-static inline uint64_t bytes_hash(const struct live_block *live, uint32_t domain, struct slice bytes)
+/* In the table of pairs. */
+static inline uint32_t pair_tag(uint32_t domain, uint64_t print)
 {
-    return hash_fast(bytes.ptr, bytes.len, live->writer->seed ^ ((uint64_t)domain << 56));
+    return tag_of((print ^ (uint64_t)domain << 56) * 0x9e3779b97f4a7c15ull);
 }
 
 static uint32_t pair_find(const struct live_block *live, uint32_t domain, struct slice bytes, uint32_t tag)
@@ -248,9 +238,16 @@ uint32_t intern_string(struct live_block *live, uint32_t column, struct slice by
 {
     if (bytes.len == 0) return 0;
 
-    struct recent_pair *const recent = recent_of(live, column, bytes);
-    if (__builtin_expect(recent_is(live, recent, column, bytes), 1)) return recent->id;
-    const uint32_t tag = tag_of(bytes_hash(live, column, bytes));
+    return intern_printed_string(live, column, bytes, print_of(live, bytes));
+}
+
+uint32_t intern_printed_string(struct live_block *live, uint32_t column, struct slice bytes, uint64_t print)
+{
+    struct recent_pair *const recent = recent_of(live, print);
+
+    if (bytes.len == 0) return 0;
+    if (__builtin_expect(recent_is(recent, column, print), 1)) return recent->id;
+    const uint32_t tag = pair_tag(column, print);
     uint32_t id = pair_find(live, column, bytes, tag);
     if (id == NO_ID) {
         struct live_pair *const pair = pair_new(live, column, bytes);
@@ -262,7 +259,7 @@ uint32_t intern_string(struct live_block *live, uint32_t column, struct slice by
         pair_into_table(live, pair, tag);
         column_grows(live, column);
     }
-    recent_set(live, recent, id);
+    recent_set(live, recent, print, id);
     return id;
 }
 
@@ -348,44 +345,49 @@ static int64_t intern_new_attribute(struct live_block *live, enum attribute_leve
     return pair - live->pairs;
 }
 
-static int64_t intern_at(struct live_block *live, enum attribute_level level, struct recent_pair *recent,
-                         struct slice bytes, struct otlp_fault *fault)
+static int64_t intern_at(struct live_block *live, enum attribute_level level, struct slice bytes,
+                         uint64_t print, uint16_t *column, struct otlp_fault *fault)
 {
     const uint32_t domain = DOMAIN_KEY_VALUE + (uint32_t)level;
+    struct recent_pair *const recent = recent_of(live, print);
 
-    if (__builtin_expect(recent_is(live, recent, domain, bytes), 1)) {
+    if (__builtin_expect(recent_is(recent, domain, print), 1)) {
         column_saw(live, recent->column);
+        *column = recent->column;
         return recent->id;
     }
-    const uint32_t tag = tag_of(bytes_hash(live, domain, bytes));
+    const uint32_t tag = pair_tag(domain, print);
     int64_t id = pair_find(live, domain, bytes, tag);
     if (id == NO_ID)
         id = intern_new_attribute(live, level, bytes, tag, fault);
     else
         column_saw(live, live->pairs[id].column);
-    if (id >= 0) recent_set(live, recent, (uint32_t)id);
+    if (id < 0) return id;
+    recent_set(live, recent, print, (uint32_t)id);
+    *column = recent->column;
     return id;
 }
 
 int64_t intern_attribute(struct live_block *live, enum attribute_level level, struct slice bytes,
                          struct otlp_fault *fault)
 {
-    return intern_at(live, level, recent_of(live, DOMAIN_KEY_VALUE + (uint32_t)level, bytes), bytes, fault);
+    uint16_t column;
+
+    return intern_at(live, level, bytes, print_of(live, bytes), &column, fault);
 }
 
-struct recent_pair *intern_ahead(struct live_block *live, enum attribute_level level, struct slice bytes)
+void intern_ahead(const struct live_block *live, uint64_t print)
 {
-    struct recent_pair *const recent = recent_of(live, DOMAIN_KEY_VALUE + (uint32_t)level, bytes);
-
-    __builtin_prefetch(recent, 1);
-    return recent;
+    __builtin_prefetch(recent_of(live, print), 1);
 }
 
-void intern_ahead_again(const struct live_block *live, const struct recent_pair *recent, struct slice bytes)
+void intern_ahead_again(const struct live_block *live, enum attribute_level level, uint64_t print)
 {
-    if (recent->len != bytes.len) return;
-    __builtin_prefetch(live->arena + recent->offset);
-    __builtin_prefetch(live->arena + recent->offset + bytes.len - 1);
+    const uint32_t domain = DOMAIN_KEY_VALUE + (uint32_t)level;
+    const struct intern_table *const pairs = &live->writer->pairs;
+
+    if (!recent_is(recent_of(live, print), domain, print))
+        __builtin_prefetch(&pairs->entries[pair_tag(domain, print) >> 1 & pairs->mask]);
 }
 
 /* ---- values under a known key ----------------------------------------------------------------------- */
@@ -400,24 +402,25 @@ struct known_value {
 
 /*
  * key, value, nothing else, lengths below 128: what exporters write. True when `bytes` are such a KeyValue with the
- * key of `like` and a value of this type, wholly valid.
+ * column's key and a value of its type, wholly valid.
  */
-static inline bool value_under_key(struct slice bytes, struct slice like, uint8_t type,
-                                   struct known_value *out)
+static inline bool value_under_key(const struct live_block *live, struct slice bytes,
+                                   const struct live_column *column, struct known_value *out)
 {
     const uint8_t *const at = bytes.ptr;
+    const size_t value = 2 + (size_t)column->key_len; /* of the value's tag */
 
-    if (bytes.len < 6 || at[0] != TAG_KEY || at[1] >= 0x80) return false;
-    const size_t value = 2 + (size_t)at[1]; /* of the value's tag */
-    if (bytes.len < value + 4 || like.len < value || !same_bytes(at, like.ptr, value)) return false;
+    if (column->key_len >= 0x80 || bytes.len < value + 4 || at[0] != TAG_KEY || at[1] != column->key_len ||
+        !same_bytes(at + 2, live->arena + column->key_offset, column->key_len))
+        return false;
     if (at[value] != TAG_VALUE || at[value + 1] != bytes.len - value - 2 || at[value + 1] >= 0x80)
         return false;
-    if (type == VALUE_STRING) {
+    if (column->type == VALUE_STRING) {
         out->offset = (uint32_t)value + 4;
         out->len = at[value + 3];
         return at[value + 2] == TAG_STRING && out->len == bytes.len - value - 4 && out->len < 0x80;
     }
-    if (type != VALUE_INT || at[value + 2] != TAG_INT) return false;
+    if (column->type != VALUE_INT || at[value + 2] != TAG_INT) return false;
     struct wire_reader reader = {at + value + 3, at + bytes.len};
     return wire_varint(&reader, &out->bits) && reader.at == reader.end;
 }
@@ -448,15 +451,19 @@ int64_t intern_fresh(struct live_block *live, enum attribute_level level, uint32
     return append_alike(live, level, bytes, column, &value);
 }
 
-int64_t intern_alike(struct live_block *live, enum attribute_level level, struct recent_pair *recent,
-                     struct slice bytes, struct slice like, uint32_t like_column, struct otlp_fault *fault)
+int64_t intern_alike(struct live_block *live, enum attribute_level level, struct slice bytes,
+                     struct alike *alike, struct otlp_fault *fault)
 {
-    const struct live_column *const column = &live->columns[like_column];
+    const struct live_column *const column = &live->columns[alike->column];
     struct known_value value;
 
-    if (column->unseen == UNSEEN_ALWAYS && value_under_key(bytes, like, column->type, &value))
-        return append_alike(live, level, bytes, like_column, &value);
-    return intern_at(live, level, recent, bytes, fault);
+    if (column->unseen == UNSEEN_ALWAYS && value_under_key(live, bytes, column, &value)) {
+        alike->fresh = true;
+        return append_alike(live, level, bytes, alike->column, &value);
+    }
+    if (alike->fresh) alike->print = print_of(live, bytes);
+    alike->fresh = false;
+    return intern_at(live, level, bytes, alike->print, &alike->column, fault);
 }
 
 /* ---- shapes and patterns ----------------------------------------------------------------------------- */

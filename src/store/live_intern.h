@@ -15,6 +15,7 @@ enum { INTERN_FULL = -1, INTERN_CUT = -2, INTERN_MALFORMED = -3, INTERN_TOO_DEEP
 
 /* All return NO_ID when the block has no room. */
 uint32_t intern_string(struct live_block *live, uint32_t column, struct slice bytes);
+uint32_t intern_printed_string(struct live_block *live, uint32_t column, struct slice bytes, uint64_t print);
 uint32_t intern_shape(struct live_block *live, const struct live_shape_item *items, uint32_t count);
 uint32_t intern_pattern(struct live_block *live, const struct live_pattern *pattern);
 uint32_t intern_event_pattern(struct live_block *live, const struct live_event_pattern *pattern);
@@ -31,14 +32,18 @@ uint32_t intern_column(struct live_block *live, enum attribute_level level, stru
 int64_t intern_fresh(struct live_block *live, enum attribute_level level, uint32_t column, struct slice bytes,
                      const struct attribute *attribute);
 /*
- * The same for bytes that probably have the key and the type of another pair, whose encoded bytes are `like`: then only
- * the value is looked at. Before, in any order for several attributes, so that they wait for memory together:
- * intern_ahead() says where to look, intern_ahead_again() loads what stands there.
+ * Bytes that probably have the column of a list's last: what is expected, and what has become of it. Before, in any order for
+ * several attributes, so that they wait for memory together: intern_ahead(), then intern_ahead_again().
  */
-struct recent_pair *intern_ahead(struct live_block *live, enum attribute_level level, struct slice bytes);
-void intern_ahead_again(const struct live_block *live, const struct recent_pair *recent, struct slice bytes);
-int64_t intern_alike(struct live_block *live, enum attribute_level level, struct recent_pair *recent,
-                     struct slice bytes, struct slice like, uint32_t like_column, struct otlp_fault *fault);
+struct alike {
+    uint64_t print;  /* of the bytes; not needed when `fresh` */
+    uint16_t column; /* in: expected; out: of the pair */
+    bool fresh;      /* the value is taken for a new one, without a look-up */
+};
+int64_t intern_alike(struct live_block *live, enum attribute_level level, struct slice bytes,
+                     struct alike *alike, struct otlp_fault *fault);
+void intern_ahead(const struct live_block *live, uint64_t print);
+void intern_ahead_again(const struct live_block *live, enum attribute_level level, uint64_t print);
 /* The resource or scope with these bytes; checked when it is new. *id: that of the one before, or NO_ID. */
 enum err intern_envelope(struct live_block *live, bool is_resource, const struct resource_view *view,
                          uint32_t *id, struct otlp_fault *fault);

@@ -70,6 +70,7 @@ enum err live_open(uint16_t shard, struct live_block **out)
     if (good) {
         live->writer = writer;
         live->shard = shard;
+        fingerprint_key_make(&writer->key);
     }
     for (unsigned i = 0; good && i < REGIONS; i++) {
         void *const memory = io_memory(page_up(regions[i].bytes));

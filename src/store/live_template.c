@@ -1,10 +1,8 @@
 /*
- * Where templates are kept, how they are filled, and how a list of attributes is appended by one. The tables are small and
- * direct-mapped: what does not fit or collides costs a look-up per attribute instead, nothing else.
+ * Where templates are kept, how they are filled, and how a list of attributes is appended by one. The tables are small, with one
+ * or two places for a kind: what does not fit costs a look-up per attribute instead, nothing else.
  */
 #include "live_template.h"
-
-enum { TEMPLATE_AHEAD = 256 };
 
 void live_templates_reset(struct live_templates *templates)
 {
@@ -16,15 +14,14 @@ void live_templates_reset(struct live_templates *templates)
 
 struct list_template *live_list_template(struct live_block *live, uint64_t kind, uint32_t count)
 {
-    const uint64_t mixed = kind * 0x9e3779b97f4a7c15ull ^ (uint64_t)count * 0xc2b2ae3d27d4eb4full;
+    struct list_template *const lists = live->writer->templates->lists;
+    const uint64_t place = kind * 0x9e3779b97f4a7c15ull >> 32 & (TEMPLATES - 2);
 
     if (count == 0 || count > TEMPLATE_ITEMS) return NULL;
-    struct list_template *const template = &live->writer->templates->lists[(mixed ^ mixed >> 31) % TEMPLATES];
-    for (uint32_t at = 0; at < TEMPLATE_AHEAD; at += 64) { /* few templates stay in the nearer caches */
-        __builtin_prefetch((const char *)template + at);
-        __builtin_prefetch(template->bytes + at);
-    }
-    return template;
+    if (lists[place].kind == kind) return &lists[place];
+    if (lists[place + 1].kind == kind || lists[place].alike > lists[place + 1].alike)
+        return &lists[place + 1];
+    return &lists[place]; /* the one that has been of use gives way */
 }
 
 enum err slots_fail(int64_t why)
@@ -34,40 +31,21 @@ enum err slots_fail(int64_t why)
 
 /* ---- filling ------------------------------------------------------------------------------------------ */
 
-/* Item i has changed; false: there is no room for its new length. */
-static inline bool patch(const struct live_block *live, struct list_template *template, uint32_t i,
-                         struct slice bytes, uint32_t pair)
-{
-    struct template_item *const item = &template->items[i];
-
-    if (bytes.len > item->room) return false;
-    memcpy(template->bytes + item->offset, bytes.ptr, bytes.len);
-    item->len = (uint16_t)bytes.len;
-    item->pair = pair;
-    item->column = live->pairs[pair].column;
-    return true;
-}
-
 void list_template_set(struct live_block *live, enum attribute_level level, struct list_template *template,
-                       const struct slice *attributes, uint32_t count, const uint32_t *slots, uint32_t shape)
+                       uint64_t kind, const struct slice *attributes, uint32_t count, const uint32_t *slots,
+                       uint32_t shape)
 {
-    uint32_t used = 0;
-
-    template->count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const size_t room = attributes[i].len + TEMPLATE_SLACK;
-        if (room > TEMPLATE_BYTES - used) return;
-        template->items[i].offset = (uint16_t)used;
-        template->items[i].room = (uint16_t)room;
-        used += (uint32_t)room;
-        patch(live, template, i, attributes[i], slots[i]);
-    }
-    template->level = level;
-    template->shape = shape;
-    template->pattern = NO_ID;
-    template->alike = 0;
-    template->changed = template->constants = 0;
-    template->count = count;
+    *template = (struct list_template){.kind = kind,
+                                       .count = (uint16_t)count,
+                                       .level = (uint8_t)level,
+                                       .shape = shape,
+                                       .pattern = NO_ID,
+                                       .name = NO_ID};
+    for (uint32_t i = 0; i < count; i++)
+        template->items[i] = (struct template_item){
+            .print = fingerprint(&live->writer->key, attributes[i].ptr, attributes[i].len),
+            .pair = slots[i],
+            .column = live->pairs[slots[i]].column};
 }
 
 /* ---- appending ---------------------------------------------------------------------------------------- */
@@ -99,106 +77,80 @@ static void settle(struct live_block *live, struct list_template *template)
 
 /* What the attributes that differ from the template's mean for it. */
 struct differences {
-    bool columns, constants, too_long;
+    bool columns, constants;
 };
 
-static int64_t differ(struct live_block *live, enum attribute_level level, struct recent_pair *recent,
-                      struct slice bytes, struct list_template *template, uint32_t i,
-                      struct differences *differences, struct otlp_fault *fault)
+static int64_t differ(struct live_block *live, enum attribute_level level, struct slice bytes, uint64_t print,
+                      struct list_template *template, uint32_t i, struct differences *differences,
+                      struct otlp_fault *fault)
 {
-    const struct template_item *const item = &template->items[i];
-    const uint32_t column = item->column;
-    const struct slice like = slice_of(template->bytes + item->offset, item->len);
-    const int64_t id = intern_alike(live, level, recent, bytes, like, column, fault);
+    struct template_item *const item = &template->items[i];
+    const uint64_t bit = 1ull << i;
+    struct alike alike = {.print = print, .column = item->column, .fresh = (template->fresh & bit) != 0};
+    const int64_t id = intern_alike(live, level, bytes, &alike, fault);
 
     if (__builtin_expect(id < 0, 0)) return id;
-    differences->columns |= live->pairs[id].column != column;
-    differences->constants |= template->constants >> i & 1;
-    template->changed |= 1ull << i;
-    template->constants &= ~(1ull << i);
-    if (__builtin_expect(!patch(live, template, i, bytes, (uint32_t)id), 0)) {
-        template->items[i].pair = (uint32_t)id; /* its bytes follow in stretch() or lay_out_anew() */
-        template->items[i].column = live->pairs[id].column;
-        differences->too_long = true;
-    }
+    differences->columns |= alike.column != item->column;
+    differences->constants |= (template->constants & bit) != 0;
+    template->changed |= bit;
+    template->constants &= ~bit;
+    template->fresh = alike.fresh ? template->fresh | bit : template->fresh & ~bit;
+    *item = (struct template_item){.print = alike.print, .pair = (uint32_t)id, .column = alike.column};
     return id;
 }
 
-/* The same list with more room for what has grown. */
-static void stretch(struct list_template *template, const struct slice *attributes)
-{
-    const uint32_t count = template->count;
-    uint32_t used = 0;
-
-    template->count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        struct template_item *const item = &template->items[i];
-        const size_t room = attributes[i].len > item->room ? attributes[i].len + TEMPLATE_SLACK : item->room;
-        if (room > TEMPLATE_BYTES - used) return;
-        item->offset = (uint16_t)used;
-        item->room = (uint16_t)room;
-        item->len = (uint16_t)attributes[i].len;
-        memcpy(template->bytes + used, attributes[i].ptr, attributes[i].len);
-        used += (uint32_t)room;
-    }
-    template->count = count;
-}
-
-/* Another list of keys: all of them vary until more is known. */
-static void lay_out_anew(struct live_block *live, const struct slice *attributes,
-                         struct list_template *template, struct slots *out)
+/* Another list of columns: all of them vary until more is known. */
+static void lay_out_anew(struct live_block *live, struct list_template *template, struct slots *out)
 {
     uint32_t *const slots = WRITABLE(live->slots, uint32_t) + out->first;
-    struct live_shape_item *const items = live->writer->shape_scratch;
-    const uint32_t count = template->count;
 
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < template->count; i++)
         slots[i] = template->items[i].pair;
-        items[i] = (struct live_shape_item){live->pairs[slots[i]].column, 0};
-    }
-    out->count = count;
-    out->shape = intern_shape(live, items, count);
-    list_template_set(live, template->level, template, attributes, count, slots, out->shape);
+    template->changed = template->constants = 0;
+    template->alike = 0;
+    out->count = template->count;
+    out->shape = template->shape = shape_of(live, template);
 }
 
 /* The items that differ, and the slot of each. */
 struct misses {
     uint32_t count;
     uint8_t item[TEMPLATE_ITEMS], slot[TEMPLATE_ITEMS];
-    struct recent_pair *recent[TEMPLATE_ITEMS];
+    uint64_t print[TEMPLATE_ITEMS];
 };
 
-/* One compare an item; the number of slots. */
-static inline uint32_t compare(const struct list_template *template, const struct slice *attributes,
-                               uint32_t *slots, struct misses *misses)
+/* One fingerprint an item; the number of slots. */
+static inline uint32_t compare(struct live_block *live, const struct list_template *template,
+                               const struct slice *attributes, uint32_t *slots, struct misses *misses)
 {
+    const uint64_t constants = template->constants, fresh = template->fresh;
     const uint32_t count = template->count;
-    const uint64_t constants = template->constants;
-    uint32_t used = 0;
+    uint32_t used = 0, missed = 0;
 
-    misses->count = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct template_item *const item = &template->items[i];
-        slots[used] = item->pair;
-        if (__builtin_expect(item->len == attributes[i].len &&
-                                 same_bytes(template->bytes + item->offset, attributes[i].ptr, item->len),
-                             1)) {
-            used += !(constants >> i & 1);
-            continue;
+        if (!(fresh >> i & 1)) {
+            const uint64_t print = fingerprint(&live->writer->key, attributes[i].ptr, attributes[i].len);
+            if (__builtin_expect(print == item->print, 1)) {
+                slots[used] = item->pair;
+                used += !(constants >> i & 1);
+                continue;
+            }
+            intern_ahead(live, print);
+            misses->print[missed] = print;
         }
-        misses->item[misses->count] = (uint8_t)i;
-        misses->slot[misses->count++] = (uint8_t)used++;
+        misses->item[missed] = (uint8_t)i;
+        misses->slot[missed++] = (uint8_t)used++;
     }
+    misses->count = missed;
     return used;
 }
 
-static void load_ahead(struct live_block *live, enum attribute_level level, const struct slice *attributes,
-                       struct misses *misses)
+static void load_ahead(const struct live_block *live, enum attribute_level level,
+                       const struct list_template *template, const struct misses *misses)
 {
     for (uint32_t i = 0; i < misses->count; i++)
-        misses->recent[i] = intern_ahead(live, level, attributes[misses->item[i]]);
-    for (uint32_t i = 0; i < misses->count; i++)
-        intern_ahead_again(live, misses->recent[i], attributes[misses->item[i]]);
+        if (!(template->fresh >> misses->item[i] & 1)) intern_ahead_again(live, level, misses->print[i]);
 }
 
 enum err list_template_append(struct live_block *live, enum attribute_level level,
@@ -207,14 +159,14 @@ enum err list_template_append(struct live_block *live, enum attribute_level leve
 {
     uint32_t *const slots = WRITABLE(live->slots, uint32_t) + live->counts.slots;
     struct differences differences = {0};
-    struct misses misses;
+    struct misses misses __attribute__((uninitialized)); /* compare() fills what is read */
 
     if (template->count > LIVE_SLOTS_MAX - live->counts.slots) return ERR_FULL;
-    const uint32_t used = compare(template, attributes, slots, &misses);
-    load_ahead(live, level, attributes, &misses);
+    const uint32_t used = compare(live, template, attributes, slots, &misses);
+    if (misses.count > 1) load_ahead(live, level, template, &misses);
     for (uint32_t i = 0; i < misses.count; i++) {
         const uint32_t item = misses.item[i];
-        const int64_t id = differ(live, level, misses.recent[i], attributes[item], template, item,
+        const int64_t id = differ(live, level, attributes[item], misses.print[i], template, item,
                                   &differences, fault);
         if (__builtin_expect(id < 0, 0)) {
             template->count = 0; /* patched in part, perhaps */
@@ -225,10 +177,9 @@ enum err list_template_append(struct live_block *live, enum attribute_level leve
     *out = (struct slots){
         .first = live->counts.slots, .count = used, .shape = template->shape, .repeated = misses.count == 0};
     if (__builtin_expect(differences.columns, 0)) {
-        lay_out_anew(live, attributes, template, out);
+        lay_out_anew(live, template, out);
     } else {
         if (differences.constants) out->shape = template->shape = shape_of(live, template);
-        if (differences.too_long) stretch(template, attributes);
         if (template->alike < TEMPLATE_LEARNT && ++template->alike == TEMPLATE_LEARNT) settle(live, template);
     }
     if (out->shape == NO_ID) {
@@ -241,13 +192,9 @@ enum err list_template_append(struct live_block *live, enum attribute_level leve
 
 /* ---- events ------------------------------------------------------------------------------------------- */
 
-struct event_template *live_event_template(struct live_block *live, struct slice behind_time)
+struct event_template *live_event_template(struct live_block *live, struct slice behind_time, uint64_t *print)
 {
-    uint64_t first, last;
-
-    if (behind_time.len < 8 || behind_time.len > EVENT_TEMPLATE_BYTES) return NULL;
-    memcpy(&first, behind_time.ptr + behind_time.len / 2 - 4, 8);
-    memcpy(&last, behind_time.ptr + behind_time.len - 8, 8);
-    const uint64_t mixed = (first + behind_time.len) * 0x9e3779b97f4a7c15ull ^ last * 0xc2b2ae3d27d4eb4full;
-    return &live->writer->templates->events[(mixed ^ mixed >> 31) % EVENT_TEMPLATES];
+    if (behind_time.len > EVENT_TEMPLATE_BYTES) return NULL;
+    *print = fingerprint(&live->writer->key, behind_time.ptr, behind_time.len);
+    return &live->writer->templates->events[*print * 0x9e3779b97f4a7c15ull >> 32 & (EVENT_TEMPLATES - 1)];
 }

@@ -5,6 +5,7 @@
 #ifndef STORE_LIVE_WRITER_H
 #define STORE_LIVE_WRITER_H
 
+#include "base/fingerprint.h"
 #include "store/live.h"
 
 enum { NO_ID = UINT32_MAX, RECENT_BITS = 13 };
@@ -29,14 +30,14 @@ struct intern_table {
     uint32_t places_max;
 };
 
-/* A pair found or made lately, with what it takes to recognise it. */
+/* A pair found or made lately, by the fingerprint of its bytes. */
 struct recent_pair {
+    uint64_t print;
     uint32_t id; /* 0: none */
-    uint32_t offset, len;
     uint16_t column;
-    uint8_t domain;
-    uint8_t reserved;
+    uint16_t domain;
 };
+static_assert(sizeof(struct recent_pair) == 16, "four to a cache line");
 
 struct live_templates;
 
@@ -49,7 +50,9 @@ struct live_writer {
     uint32_t cut;             /* spans with something cut since the last live_take_cut() */
     uint32_t event_misses;    /* events in a row that no whole template knew */
     uint64_t seed;
-    struct recent_pair recent[1 << RECENT_BITS]; /* by a cheap digest of the bytes: spares most hashing */
+    struct fingerprint_key key;
+    struct recent_pair
+        recent[1 << RECENT_BITS]; /* by fingerprint: spares the table and the pair's own bytes */
     struct live_shape_item shape_scratch[OTLP_ATTRIBUTES_MAX];
     struct slice attribute_scratch[OTLP_ATTRIBUTES_MAX];
 };

@@ -467,11 +467,11 @@ Test(live, a_malformed_attribute_in_the_middle_leaves_the_earlier_rows_intact)
     live_case_close(&c);
 }
 
-/* Their attributes are too long for a template, which keeps what it knew of their pattern. */
+/* Their attributes are cut, so the template is not laid out anew and keeps what it knew of a pattern. */
 static void put_long_span(struct live_case *c, unsigned number, unsigned kind, bool with_attribute)
 {
     struct message span = span_of(number);
-    struct message pair = pair_of_sizes(3, CUT_STRING, TEMPLATE_BYTES + 1);
+    struct message pair = pair_of_sizes(3, CUT_STRING, OTLP_VALUE_BYTES_MAX + 1);
 
     message_text(&span, 5, "name");
     message_varint(&span, 6, kind);
