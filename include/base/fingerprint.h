@@ -36,7 +36,8 @@ static inline unsigned __int128 fingerprint_pair(const uint64_t *key, uint64_t f
     return (unsigned __int128)(first + key[0]) * (second + key[1]);
 }
 
-static inline uint64_t fingerprint(const struct fingerprint_key *key, const uint8_t *bytes, size_t len)
+static inline __attribute__((always_inline)) uint64_t fingerprint(const struct fingerprint_key *key,
+                                                                  const uint8_t *bytes, size_t len)
 {
     unsigned __int128 sum = (unsigned __int128)len * key->length;
 

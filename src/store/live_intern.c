@@ -49,22 +49,6 @@ void intern_table_close(struct intern_table *table)
     if (table->entries != NULL) io_memory_free(table->entries, table_bytes(table->places_max));
 }
 
-static inline uint64_t print_of(const struct live_block *live, struct slice bytes)
-{
-    return fingerprint(&live->writer->key, bytes.ptr, bytes.len);
-}
-
-static inline struct recent_pair *recent_of(const struct live_block *live, uint64_t print)
-{
-    return &live->writer->recent[print * 0x9e3779b97f4a7c15ull >> (64 - RECENT_BITS)];
-}
-
-/* Entries are always of pairs of this block; an empty one is of domain 0 and id 0. */
-static inline bool recent_is(const struct recent_pair *recent, uint32_t domain, uint64_t print)
-{
-    return recent->print == print && recent->domain == domain && recent->id != 0;
-}
-
 static inline void recent_set(const struct live_block *live, struct recent_pair *recent, uint64_t print,
                               uint32_t id)
 {
@@ -210,14 +194,6 @@ static void pair_set_token(const struct live_block *live, struct live_pair *pair
     }
     pair->token = filter_hash_value(column->token, value);
     pair->bits |= PAIR_HAS_TOKEN;
-}
-
-/* A value was seen before in its column. */
-static inline void column_saw(struct live_block *live, uint32_t index)
-{
-    struct live_column *const column = &WRITABLE(live->columns, struct live_column)[index];
-
-    if (column->unseen != UNSEEN_ALWAYS) column->unseen = 0;
 }
 
 /* A new value of a column; from some point on they are all taken for new. */
@@ -374,11 +350,6 @@ int64_t intern_attribute(struct live_block *live, enum attribute_level level, st
     uint16_t column;
 
     return intern_at(live, level, bytes, print_of(live, bytes), &column, fault);
-}
-
-void intern_ahead(const struct live_block *live, uint64_t print)
-{
-    __builtin_prefetch(recent_of(live, print), 1);
 }
 
 void intern_ahead_again(const struct live_block *live, enum attribute_level level, uint64_t print)

@@ -33,7 +33,8 @@ int64_t intern_fresh(struct live_block *live, enum attribute_level level, uint32
                      const struct attribute *attribute);
 /*
  * Bytes that probably have the column of a list's last: what is expected, and what has become of it. Before, in any order for
- * several attributes, so that they wait for memory together: intern_ahead(), then intern_ahead_again().
+ * several attributes, so that they wait for memory together: intern_ahead(), then intern_ahead_again(). What is recent needs no
+ * call, see recent_is(); column_saw() has to be told.
  */
 struct alike {
     uint64_t print;  /* of the bytes; not needed when `fresh` */
@@ -42,7 +43,6 @@ struct alike {
 };
 int64_t intern_alike(struct live_block *live, enum attribute_level level, struct slice bytes,
                      struct alike *alike, struct otlp_fault *fault);
-void intern_ahead(const struct live_block *live, uint64_t print);
 void intern_ahead_again(const struct live_block *live, enum attribute_level level, uint64_t print);
 /* The resource or scope with these bytes; checked when it is new. *id: that of the one before, or NO_ID. */
 enum err intern_envelope(struct live_block *live, bool is_resource, const struct resource_view *view,
@@ -54,6 +54,35 @@ void intern_undo(struct live_block *live, const struct live_counts *mark);
 bool intern_table_open(struct intern_table *table, uint32_t places_max);
 void intern_table_close(struct intern_table *table);
 void intern_table_reset(struct intern_table *table, uint32_t places);
+
+static inline uint64_t print_of(const struct live_block *live, struct slice bytes)
+{
+    return fingerprint(&live->writer->key, bytes.ptr, bytes.len);
+}
+
+static inline struct recent_pair *recent_of(const struct live_block *live, uint64_t print)
+{
+    return &live->writer->recent[print * 0x9e3779b97f4a7c15ull >> (64 - RECENT_BITS)];
+}
+
+/* Entries are always of pairs of this block; an empty one is of domain 0 and id 0. */
+static inline bool recent_is(const struct recent_pair *recent, uint32_t domain, uint64_t print)
+{
+    return recent->print == print && recent->domain == domain && recent->id != 0;
+}
+
+static inline void intern_ahead(const struct live_block *live, uint64_t print)
+{
+    __builtin_prefetch(recent_of(live, print), 1);
+}
+
+/* A value was seen before in its column. */
+static inline void column_saw(struct live_block *live, uint32_t index)
+{
+    struct live_column *const column = &WRITABLE(live->columns, struct live_column)[index];
+
+    if (column->unseen != UNSEEN_ALWAYS) column->unseen = 0;
+}
 
 /* memcmp for short runs, inline: overlapping loads beat a call at the usual 20 to 60 bytes. */
 static inline bool same_8(const uint8_t *a, const uint8_t *b)

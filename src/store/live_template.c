@@ -99,6 +99,22 @@ static int64_t differ(struct live_block *live, enum attribute_level level, struc
     return id;
 }
 
+/* The same for a pair that came lately, if it is one of a column that varies: the usual case. */
+static inline bool differ_recently(struct live_block *live, uint32_t domain, uint64_t print,
+                                   struct list_template *template, uint32_t i, uint32_t *slot)
+{
+    struct template_item *const item = &template->items[i];
+
+    if (!((template->changed & ~template->fresh) >> i & 1))
+        return false; /* what is fresh has no fingerprint */
+    const struct recent_pair *const recent = recent_of(live, print);
+    if (!recent_is(recent, domain, print) || recent->column != item->column) return false;
+    column_saw(live, recent->column);
+    item->print = print;
+    *slot = item->pair = recent->id;
+    return true;
+}
+
 /* Another list of columns: all of them vary until more is known. */
 static void lay_out_anew(struct live_block *live, struct list_template *template, struct slots *out)
 {
@@ -166,6 +182,9 @@ enum err list_template_append(struct live_block *live, enum attribute_level leve
     if (misses.count > 1) load_ahead(live, level, template, &misses);
     for (uint32_t i = 0; i < misses.count; i++) {
         const uint32_t item = misses.item[i];
+        if (differ_recently(live, DOMAIN_KEY_VALUE + (uint32_t)level, misses.print[i], template, item,
+                            &slots[misses.slot[i]]))
+            continue;
         const int64_t id = differ(live, level, attributes[item], misses.print[i], template, item,
                                   &differences, fault);
         if (__builtin_expect(id < 0, 0)) {
