@@ -9,6 +9,7 @@ dependency(uring liburing>=2.3)
 dependency(zstd libzstd>=1.5)
 dependency(nghttp2 libnghttp2>=1.52)
 dependency(yaml yaml-0.1)
+dependency(seccomp libseccomp>=2.5)
 dependency(protobuf_c libprotobuf-c)
 dependency(criterion criterion)
 

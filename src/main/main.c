@@ -7,6 +7,7 @@
 #include "config.h"
 #include "placement.h"
 #include "plan.h"
+#include "sandbox.h"
 #include "serve.h"
 #include "steering.h"
 
@@ -31,6 +32,8 @@ static const char usage[] =
     "(--json)\n"
     "  check    reads the configuration and says what is wrong with it\n"
     "           (--print-sample prints a file with every key)\n"
+    "  sandbox  tries what the sandbox must deny, and says whether this kernel does\n"
+    "           (--without tries the same without a sandbox)\n"
     "  --help, --version\n"
     "\n"
     "Options of serve and check; each is also a key of the file and a variable SPANMILL_...:\n"
@@ -114,6 +117,8 @@ int main(int count, char **words)
     if (strcmp(command, "serve") == 0) return run_serve(count - 2, arguments + 2);
     if (strcmp(command, "plan") == 0) return run_plan(count - 2, arguments + 2);
     if (strcmp(command, "check") == 0) return run_check(count - 2, arguments + 2);
+    if (strcmp(command, "sandbox") == 0)
+        return sandbox_try(count > 2 && strcmp(arguments[2], "--without") == 0);
     if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) return help();
     if (strcmp(command, "--version") == 0) {
         puts("spanmill " SPANMILL_VERSION);

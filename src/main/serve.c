@@ -22,6 +22,7 @@
 #include "plan.h"
 #include "port.h"
 #include "process.h"
+#include "sandbox.h"
 #include "shard/sealer.h"
 #include "steering.h"
 #include "store/segment.h"
@@ -402,9 +403,34 @@ static void raise_descriptor_limit(const struct world *world)
              (uint64_t)limit.rlim_cur, wanted);
 }
 
+/* ---- walls ----------------------------------------------------------------------------------------------
+ */
+
+static bool raise_walls(const struct options *options, struct sandbox *sandbox)
+{
+    static const enum option_id addresses[] = {OPTION_OTLP_HTTP, OPTION_OTLP_GRPC, OPTION_QUERY, OPTION_OPS};
+    const uint64_t wanted = options_number(options, OPTION_SANDBOX);
+
+    *sandbox = (struct sandbox){
+        .off = wanted == 0, .required = wanted == 1, .data = options_text(options, OPTION_DATA)};
+    for (unsigned i = 0; i < sizeof addresses / sizeof *addresses; i++)
+        sandbox->ports[sandbox->ports_count++] = (uint16_t)options_number(options, addresses[i]);
+    if (sandbox_wall(sandbox) == OK) return true;
+    log_error("main", "sandbox: true, but there is none",
+              "missing=\"%s\" hint=\"sandbox: auto takes what there is\"", sandbox->missing);
+    return false;
+}
+
+static bool close_calls(struct sandbox *sandbox)
+{
+    const enum err err = sandbox_calls(sandbox);
+
+    sandbox_tell(sandbox);
+    return err == OK;
+}
+
 static bool start_threads(struct world *world)
 {
-    raise_descriptor_limit(world);
     if (!start_thread(&world->desk.thread, desk_run, &world->desk)) return false;
     for (unsigned i = 0; i < world->shards_count; i++)
         if (!start_thread(&world->shards[i].thread, shard_thread_run, &world->shards[i])) return false;
@@ -515,6 +541,7 @@ int serve(const struct options *options)
 {
     static struct world world; /* one to a process; large */
     static struct placement placement;
+    static struct sandbox sandbox;
     char ignored[64];
 
     (void)process_metrics(ignored, sizeof ignored);
@@ -532,13 +559,15 @@ int serve(const struct options *options)
     if (!ports_are_free(options) || !open_data(&world) || !open_shards(&world, &placement))
         end_at_once(EXIT_FAILED);
     read_steering(&world, &placement);
+    raise_descriptor_limit(&world);
+    if (!raise_walls(options, &sandbox)) end_at_once(EXIT_FAILED);
     if (!open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) || !start_threads(&world) ||
         !open_query(&world))
         end_at_once(EXIT_FAILED);
     enter_phase(&world, PHASE_SERVE);
     wait_for_start(&world, STATE_SERVING);
     sealer_build_filters(world.sealer);
-    if (!keeper_start(&world)) end_at_once(EXIT_FAILED);
+    if (!keeper_start(&world) || !close_calls(&sandbox)) end_at_once(EXIT_FAILED);
     tell_ready(&world);
     wait_for_signal(&world);
     stop(&world);
