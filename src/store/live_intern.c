@@ -1,5 +1,5 @@
 /*
- * Interning: whole encoded KeyValues, strings, shapes, patterns, Resources and Scopes become ids. A small table of recent
+ * Interning: whole encoded KeyValues, strings, shapes and patterns become ids (Resources and Scopes: live_envelope.c). A small table of recent
  * pairs answers most look-ups by fingerprint. Behind it stands an open-addressing table, where bytes are compared; its hash
  * has a secret key, so that a client cannot choose collisions. Where values never repeat the look-up is left out: see
  * UNSEEN_ENOUGH.
@@ -9,45 +9,13 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "codec/wire.h"
-#include "io/io.h"
 #include "store/block.h"
 #include "store/filter.h"
-
-#include <stdlib.h>
 
 enum {
     /* The largest key and value with their tags and lengths, and some unknown fields. */
     KEY_VALUE_BYTES_MAX = OTLP_VALUE_BYTES_MAX + OTLP_KEY_BYTES_MAX + 64,
 };
-
-static size_t table_bytes(uint32_t places)
-{
-    return (sizeof(struct intern_entry) * (size_t)places + IO_ALIGN - 1) & ~(size_t)(IO_ALIGN - 1);
-}
-
-bool intern_table_open(struct intern_table *table, uint32_t places_max)
-{
-    table->places_max = places_max;
-    table->entries = io_memory(table_bytes(places_max));
-    return table->entries != NULL;
-}
-
-void intern_table_reset(struct intern_table *table, uint32_t places)
-{
-    const size_t used_bytes = sizeof(struct intern_entry) * ((size_t)table->mask + 1);
-
-    if (used_bytes > (8u << 20) && table->mask != 0)
-        io_memory_forget(table->entries, table_bytes(table->mask + 1));
-    else if (table->mask != 0)
-        memset(table->entries, 0, used_bytes);
-    table->mask = (places < table->places_max ? places : table->places_max) - 1;
-    table->used = 0;
-}
-
-void intern_table_close(struct intern_table *table)
-{
-    if (table->entries != NULL) io_memory_free(table->entries, table_bytes(table->places_max));
-}
 
 static inline void recent_set(const struct live_block *live, struct recent_pair *recent, uint64_t print,
                               uint32_t id)
@@ -57,66 +25,7 @@ static inline void recent_set(const struct live_block *live, struct recent_pair 
     *recent = (struct recent_pair){.print = print, .id = id, .column = pair->column, .domain = pair->domain};
 }
 
-static uint32_t tag_of(uint64_t hash)
-{
-    return (uint32_t)(hash >> 32) | 1; /* never 0, so that an empty place is not mistaken */
-}
-
-static void table_place(struct intern_table *table, uint32_t tag, uint32_t id)
-{
-    uint32_t place = tag & table->mask;
-
-    /* tags are odd: drop the lowest bit so that all places are used */
-    place = (tag >> 1) & table->mask;
-    while (table->entries[place].tag != 0)
-        place = (place + 1) & table->mask;
-    table->entries[place] = (struct intern_entry){tag, id};
-}
-
-static void table_grow(struct intern_table *table)
-{
-    const uint32_t old_places = table->mask + 1;
-    struct intern_entry *const copy = malloc(sizeof *copy * old_places);
-
-    if (copy == NULL) return; /* stays correct, only fuller; grows at the next insert */
-    memcpy(copy, table->entries, sizeof *copy * old_places);
-    memset(table->entries, 0, sizeof *copy * old_places);
-    table->mask = old_places * 2 - 1;
-    for (uint32_t i = 0; i < old_places; i++)
-        if (copy[i].tag != 0) table_place(table, copy[i].tag, copy[i].id);
-    free(copy);
-}
-
-static void table_insert(struct intern_table *table, uint32_t tag, uint32_t id)
-{
-    if (table->used + 1 > (table->mask + 1) / 2 && (table->mask + 1) * 2 <= table->places_max)
-        table_grow(table);
-    assert(table->used < table->mask);
-    table_place(table, tag, id);
-    table->used++;
-}
-
-/* Takes an entry out; those behind it that stand away from their first place close up. */
-static void table_remove(struct intern_table *table, uint32_t tag, uint32_t id)
-{
-    uint32_t hole = (tag >> 1) & table->mask;
-
-    while (table->entries[hole].id != id || table->entries[hole].tag != tag) {
-        assert(table->entries[hole].tag != 0);
-        hole = (hole + 1) & table->mask;
-    }
-    for (uint32_t place = (hole + 1) & table->mask; table->entries[place].tag != 0;
-         place = (place + 1) & table->mask) {
-        const uint32_t first = (table->entries[place].tag >> 1) & table->mask;
-        if (((place - first) & table->mask) < ((place - hole) & table->mask)) continue;
-        table->entries[hole] = table->entries[place];
-        hole = place;
-    }
-    table->entries[hole] = (struct intern_entry){0};
-    table->used--;
-}
-
-static bool arena_put(struct live_block *live, struct slice bytes, uint32_t *offset)
+bool intern_arena_put(struct live_block *live, struct slice bytes, uint32_t *offset)
 {
     if (bytes.len > LIVE_ARENA_MAX - live->counts.arena) return false;
     *offset = live->counts.arena;
@@ -152,7 +61,7 @@ static struct live_pair *pair_new(struct live_block *live, uint32_t domain, stru
     struct live_pair *const pair = &WRITABLE(live->pairs, struct live_pair)[live->counts.pairs];
     uint32_t offset;
 
-    if (live->counts.pairs == LIVE_PAIRS_MAX || !arena_put(live, bytes, &offset)) return NULL;
+    if (live->counts.pairs == LIVE_PAIRS_MAX || !intern_arena_put(live, bytes, &offset)) return NULL;
     *pair = (struct live_pair){.offset = offset, .len = (uint32_t)bytes.len, .domain = (uint8_t)domain};
     live->counts.pairs++;
     return pair;
@@ -162,7 +71,7 @@ static void pair_into_table(struct live_block *live, struct live_pair *pair, uin
 {
     pair->tag = tag;
     pair->bits |= PAIR_INTERNED;
-    table_insert(&live->writer->pairs, tag, (uint32_t)(pair - live->pairs));
+    intern_table_insert(&live->writer->pairs, tag, (uint32_t)(pair - live->pairs));
 }
 
 static uint64_t place_value(uint32_t offset, size_t len)
@@ -274,7 +183,7 @@ static uint32_t column_of(struct live_block *live, enum attribute_level level, u
         .key_offset = key_offset,
         .key_len = key_len,
         .token = filter_hash_column((uint8_t)level, live_bytes(live, key_offset, key_len), (uint8_t)type)};
-    table_insert(table, tag, live->counts.columns);
+    intern_table_insert(table, tag, live->counts.columns);
     return live->counts.columns++;
 }
 
@@ -283,7 +192,7 @@ uint32_t intern_column(struct live_block *live, enum attribute_level level, stru
 {
     uint32_t offset;
 
-    if (!arena_put(live, key, &offset)) return NO_ID;
+    if (!intern_arena_put(live, key, &offset)) return NO_ID;
     return column_of(live, level, offset, (uint32_t)key.len, type);
 }
 
@@ -469,7 +378,7 @@ uint32_t intern_shape(struct live_block *live, const struct live_shape_item *ite
     [counts->shapes] = (struct live_shape){
         .first = counts->shape_items, .count = count, .varying = varying, .tag = tag};
     counts->shape_items += count;
-    table_insert(table, tag, counts->shapes);
+    intern_table_insert(table, tag, counts->shapes);
     return counts->shapes++;
 }
 
@@ -495,7 +404,7 @@ uint32_t intern_pattern(struct live_block *live, const struct live_pattern *patt
 
     if (id != NO_ID || live->counts.patterns == LIVE_PATTERNS_MAX) return id;
     WRITABLE(live->patterns, struct live_pattern)[live->counts.patterns] = *pattern;
-    table_insert(table, tag, live->counts.patterns);
+    intern_table_insert(table, tag, live->counts.patterns);
     return live->counts.patterns++;
 }
 
@@ -507,97 +416,8 @@ uint32_t intern_event_pattern(struct live_block *live, const struct live_event_p
 
     if (id != NO_ID || live->counts.event_patterns == LIVE_CHILDREN_MAX) return id;
     WRITABLE(live->event_patterns, struct live_event_pattern)[live->counts.event_patterns] = *pattern;
-    table_insert(table, tag, live->counts.event_patterns);
+    intern_table_insert(table, tag, live->counts.event_patterns);
     return live->counts.event_patterns++;
-}
-
-/* ---- envelopes ------------------------------------------------------------------------------------- */
-
-static enum err note_service(void *context, const struct attribute *attribute)
-{
-    struct slice *const service = context;
-
-    if (attribute->type == VALUE_STRING && slice_is(attribute->key, "service.name"))
-        *service = attribute->bytes;
-    return OK;
-}
-
-struct envelope_table {
-    struct intern_table *table;
-    struct live_envelope *list;
-    uint32_t *count;
-};
-
-static bool envelope_is(const struct live_block *live, const struct live_envelope *envelope,
-                        const struct resource_view *view)
-{
-    return envelope->present == (uint32_t)view->present && envelope->len == view->message.len &&
-           envelope->schema_len == view->schema_url.len &&
-           slice_equal(live_bytes(live, envelope->offset, envelope->len), view->message) &&
-           slice_equal(live_bytes(live, envelope->schema_offset, envelope->schema_len), view->schema_url);
-}
-
-static uint32_t envelope_find(const struct live_block *live, const struct envelope_table *in,
-                              const struct resource_view *view, uint32_t tag)
-{
-    const struct intern_table *const table = in->table;
-
-    for (uint32_t place = (tag >> 1) & table->mask; table->entries[place].tag != 0;
-         place = (place + 1) & table->mask)
-        if (table->entries[place].tag == tag && envelope_is(live, &in->list[table->entries[place].id], view))
-            return table->entries[place].id;
-    return NO_ID;
-}
-
-static enum err envelope_add(struct live_block *live, const struct envelope_table *in,
-                             const struct resource_view *view, struct slice service, uint32_t tag)
-{
-    struct live_envelope *const envelope = &in->list[*in->count];
-
-    if (*in->count == LIVE_ENVELOPES_MAX) return ERR_FULL;
-    *envelope = (struct live_envelope){.len = (uint32_t)view->message.len,
-                                       .schema_len = (uint32_t)view->schema_url.len,
-                                       .present = view->present,
-                                       .hash = tag};
-    if (!arena_put(live, view->message, &envelope->offset) ||
-        !arena_put(live, view->schema_url, &envelope->schema_offset))
-        return ERR_FULL;
-    if (service.len > 0) {
-        envelope->service_offset = envelope->offset + (uint32_t)(service.ptr - view->message.ptr);
-        envelope->service_len = (uint32_t)service.len;
-        envelope->service_tag = (uint32_t)hash_fast(service.ptr, service.len, live->writer->seed);
-    }
-    table_insert(in->table, tag, *in->count);
-    (*in->count)++;
-    return OK;
-}
-
-/* Resources and scopes alike: seen before by their bytes, or checked once and copied. */
-enum err intern_envelope(struct live_block *live, bool is_resource, const struct resource_view *view,
-                         uint32_t *id, struct otlp_fault *fault)
-{
-    const struct envelope_table in =
-        is_resource
-            ? (struct envelope_table){&live->writer->resources,
-                                      WRITABLE(live->resources, struct live_envelope),
-                                      &live->counts.resources}
-            : (struct envelope_table){&live->writer->scopes, WRITABLE(live->scopes, struct live_envelope),
-                                      &live->counts.scopes};
-
-    if (*id != NO_ID && envelope_is(live, &in.list[*id], view)) return OK;
-    const uint64_t seed = live->writer->seed ^
-                          hash_fast(view->schema_url.ptr, view->schema_url.len, view->present);
-    const uint32_t tag = tag_of(hash_fast(view->message.ptr, view->message.len, seed));
-    *id = envelope_find(live, &in, view, tag);
-    if (*id != NO_ID) return OK;
-
-    struct slice service = {0};
-    const struct envelope_visitor visitor = {note_service, &service};
-    TRY(is_resource ? resource_check(view->message, &visitor, fault)
-                    : scope_check(view->message, NULL, fault));
-    TRY(envelope_add(live, &in, view, service, tag));
-    *id = *in.count - 1;
-    return OK;
 }
 
 /* ---- undo ------------------------------------------------------------------------------------------ */
@@ -607,7 +427,8 @@ static void undo_pairs(struct live_block *live, uint32_t kept)
     struct live_column *const columns = WRITABLE(live->columns, struct live_column);
 
     for (uint32_t i = live->counts.pairs; i-- > kept;) {
-        if (live->pairs[i].bits & PAIR_INTERNED) table_remove(&live->writer->pairs, live->pairs[i].tag, i);
+        if (live->pairs[i].bits & PAIR_INTERNED)
+            intern_table_remove(&live->writer->pairs, live->pairs[i].tag, i);
         columns[live->pairs[i].column].pairs_count--;
     }
     live->counts.pairs = kept;
@@ -617,8 +438,9 @@ static void undo_columns(struct live_block *live, uint32_t kept)
 {
     for (uint32_t i = live->counts.columns; i-- > kept;) {
         const struct live_column *const column = &live->columns[i];
-        table_remove(&live->writer->columns,
-                     column_tag(live, column->level, column->key_offset, column->key_len, column->type), i);
+        intern_table_remove(
+            &live->writer->columns,
+            column_tag(live, column->level, column->key_offset, column->key_len, column->type), i);
     }
     live->counts.columns = kept;
 }
@@ -626,7 +448,7 @@ static void undo_columns(struct live_block *live, uint32_t kept)
 static void undo_shapes(struct live_block *live, const struct live_counts *mark)
 {
     for (uint32_t i = live->counts.shapes; i-- > mark->shapes;)
-        table_remove(&live->writer->shapes, live->shapes[i].tag, i);
+        intern_table_remove(&live->writer->shapes, live->shapes[i].tag, i);
     live->counts.shapes = mark->shapes;
     live->counts.shape_items = mark->shape_items;
 }
@@ -634,11 +456,11 @@ static void undo_shapes(struct live_block *live, const struct live_counts *mark)
 static void undo_patterns(struct live_block *live, const struct live_counts *mark)
 {
     for (uint32_t i = live->counts.patterns; i-- > mark->patterns;)
-        table_remove(&live->writer->patterns, record_tag(live, &live->patterns[i], sizeof live->patterns[i]),
-                     i);
+        intern_table_remove(&live->writer->patterns,
+                            record_tag(live, &live->patterns[i], sizeof live->patterns[i]), i);
     for (uint32_t i = live->counts.event_patterns; i-- > mark->event_patterns;)
-        table_remove(&live->writer->event_patterns,
-                     record_tag(live, &live->event_patterns[i], sizeof live->event_patterns[i]), i);
+        intern_table_remove(&live->writer->event_patterns,
+                            record_tag(live, &live->event_patterns[i], sizeof live->event_patterns[i]), i);
     live->counts.patterns = mark->patterns;
     live->counts.event_patterns = mark->event_patterns;
 }
@@ -647,7 +469,7 @@ static void undo_envelopes(struct intern_table *table, const struct live_envelop
                            uint32_t kept)
 {
     for (uint32_t i = *count; i-- > kept;)
-        table_remove(table, list[i].hash, i);
+        intern_table_remove(table, list[i].hash, i);
     *count = kept;
 }
 

@@ -48,12 +48,11 @@ void intern_ahead_again(const struct live_block *live, enum attribute_level leve
 enum err intern_envelope(struct live_block *live, bool is_resource, const struct resource_view *view,
                          uint32_t *id, struct otlp_fault *fault);
 
+/* Copies bytes to the block's own memory; false: no room. */
+bool intern_arena_put(struct live_block *live, struct slice bytes, uint32_t *offset);
+
 /* Forgets what was interned since the mark: nothing of a request that failed stays behind. */
 void intern_undo(struct live_block *live, const struct live_counts *mark);
-
-bool intern_table_open(struct intern_table *table, uint32_t places_max);
-void intern_table_close(struct intern_table *table);
-void intern_table_reset(struct intern_table *table, uint32_t places);
 
 static inline uint64_t print_of(const struct live_block *live, struct slice bytes)
 {

@@ -5,6 +5,8 @@
 #ifndef STORE_LIVE_WRITER_H
 #define STORE_LIVE_WRITER_H
 
+#include "live_table.h"
+
 #include "base/fingerprint.h"
 #include "store/live.h"
 
@@ -16,19 +18,6 @@ enum { DOMAIN_KEY_VALUE = 16 };
 
 /* A column whose last values were all new, so many in a row, is not looked up any more. */
 enum { UNSEEN_ENOUGH = 64, UNSEEN_PAIRS_MIN = 256, UNSEEN_ALWAYS = LIVE_UNSEEN_ALWAYS };
-
-struct intern_entry {
-    uint32_t tag; /* 32 bits of the hash; 0 with id 0 is an empty place */
-    uint32_t id;
-};
-
-/* Open addressing with linear probing over ids that live elsewhere; grows by doubling up to its reserve. */
-struct intern_table {
-    struct intern_entry *entries;
-    uint32_t mask; /* places now, minus one */
-    uint32_t used;
-    uint32_t places_max;
-};
 
 /* A pair found or made lately, by the fingerprint of its bytes. */
 struct recent_pair {
