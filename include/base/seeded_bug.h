@@ -33,7 +33,11 @@
     X(NO_MERGED_DIR_SYNC, "store/segment_merged", "inputs are removed before the output's name is durable")  \
     X(NO_LINEAGE, "store/segment_merged", "a merged segment does not say what it stands for")                \
     X(NO_POSITIONS, "store/segment_merged", "a merged segment does not say how far shards had come")         \
-    X(MERGE_LOSES_LAST, "store/merge", "the last block of a merge is not written")
+    X(MERGE_LOSES_LAST, "store/merge", "the last block of a merge is not written")                           \
+    X(NO_LIST_SYNC, "store/list_file", "a list takes the old one's place before it is synced")               \
+    X(NO_LIST_DIR_SYNC, "store/list_file", "a list's new name is not synced")                                \
+    X(IGNORE_PINS, "store/pin_guard", "pins hold nothing")                                                   \
+    X(REWRITE_REUSES_SEQ, "store/rewrite", "a rewrite takes the numbers of an unfinished merge")
 
 enum seeded_bug {
     SEEDED_BUG_NONE,

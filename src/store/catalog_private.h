@@ -124,6 +124,7 @@ struct catalog {
     /* names of files to be removed; touched by the caller of catalog_retire() only */
     char graves[CATALOG_GRAVES_MAX][SEGMENT_NAME_BYTES];
     uint32_t graves_count;
+    uint64_t merged_taken; /* numbers of merged blocks below are taken; same caller */
 
     pthread_mutex_t mutex; /* all below, all refs */
     uint32_t shards_count; /* that have a position */
@@ -282,6 +283,11 @@ void segment_merged_discard(struct segment_merged *merged, struct io *io);
  */
 enum err catalog_retire(struct catalog *catalog, struct io *io, struct segment *const *inputs, uint32_t count,
                         struct segment *output);
+/*
+ * A number for a block of CATALOG_MERGED. Outputs that are under way side by side must not have the same: a start uses a
+ * block that it finds twice once. Same caller as catalog_retire().
+ */
+uint64_t catalog_take_merged_seq(struct catalog *catalog);
 /* A file that is to be removed. Only when no other is left, or by the one who has put that there. */
 void catalog_dig(struct catalog *catalog, const struct segment *segment);
 /* False: files that should be gone are still there. */

@@ -37,6 +37,14 @@ void catalog_dig(struct catalog *catalog, const struct segment *segment)
     memcpy(catalog->graves[catalog->graves_count++], segment->file->name, SEGMENT_NAME_BYTES);
 }
 
+uint64_t catalog_take_merged_seq(struct catalog *catalog)
+{
+    const uint64_t known = catalog_number(catalog, &catalog->shards[CATALOG_MERGED].next_seq);
+
+    if (catalog->merged_taken < known) catalog->merged_taken = known;
+    return catalog->merged_taken++;
+}
+
 static uint64_t next_seq_of(const struct segment *output)
 {
     uint64_t next = 0;

@@ -35,7 +35,6 @@ struct job {
     struct merge *merge;                       /* level 1 */
     struct joining joining;                    /* level 2 */
     struct segment_merged output;
-    uint64_t next_seq;
     uint64_t began_ns; /* monotonic */
 };
 
@@ -94,7 +93,6 @@ static enum err begin(struct compactor *compactor, struct io *io)
 
     for (uint32_t i = 0; i < job->plan.count; i++)
         job->inputs[i] = job->view->segments[job->plan.segments[i]];
-    job->next_seq = catalog_number(compactor->catalog, &compactor->catalog->shards[CATALOG_MERGED].next_seq);
     if (job->plan.level == 1) TRY(open_merge(compactor, io));
     return segment_merged_begin(compactor->catalog, io, job->plan.level, job->inputs, job->plan.count,
                                 &job->output);
@@ -160,10 +158,9 @@ static enum err merge_on(struct compactor *compactor, struct io *io)
     struct job *const job = &compactor->job;
     struct block_encoded block;
 
-    TRY(merge_next(job->merge, job->next_seq, &block));
+    TRY(merge_next(job->merge, catalog_take_merged_seq(compactor->catalog), &block));
     if (block.summary.spans == 0) return finish(compactor, io);
     if (job->output.segment->blocks_count == SEGMENT_BLOCKS_MAX) return ERR_TOO_LARGE;
-    job->next_seq++;
     return segment_merged_append(&job->output, io, &block);
 }
 

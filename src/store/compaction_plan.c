@@ -25,7 +25,7 @@ struct choice {
     uint32_t streams;
 };
 
-static bool is_whole(const struct segment *segment)
+bool compaction_may_read(const struct segment *segment)
 {
     if (segment->rows == NULL || segment->unfiltered || segment->has_copies || segment->blocks_count == 0)
         return false;
@@ -78,7 +78,7 @@ static bool waits(const struct choice *choice, uint32_t number)
 {
     const struct segment *const segment = choice->view->segments[number];
 
-    return segment->level == 0 && is_whole(segment) &&
+    return segment->level == 0 && compaction_may_read(segment) &&
            merge_streams(choice->view, number) <= MERGE_STREAMS_MAX &&
            is_over(choice, arrival_of(segment), choice->config->window_ns);
 }
@@ -114,7 +114,7 @@ static bool is_sorted(const struct choice *choice, uint32_t number)
 {
     const struct segment *const segment = choice->view->segments[number];
 
-    if (!is_whole(segment) || (segment->level == 0 && segment->blocks_count != 1)) return false;
+    if (!compaction_may_read(segment) || (segment->level == 0 && segment->blocks_count != 1)) return false;
     return segment->level > 0 || is_over(choice, arrival_of(segment), choice->config->window_ns);
 }
 

@@ -7,6 +7,8 @@
 #include "merge.h"
 #include "store/compaction.h"
 
+struct segment;
+
 struct compaction_plan {
     uint8_t level;  /* of the output */
     uint32_t count; /* 0: nothing */
@@ -17,6 +19,11 @@ struct compaction_plan {
 /* config has its defaults filled in. */
 void compaction_plan(const struct catalog_view *view, const struct compaction_config *config, uint64_t now_ns,
                      struct compaction_plan *out);
+/*
+ * May a segment be read to be written elsewhere? Closed, with filters; nothing is taken away from a file with a damaged
+ * block, nor from one of which a copy of a block lies elsewhere.
+ */
+bool compaction_may_read(const struct segment *segment);
 /* Segments of level 0 in windows that are over. */
 uint64_t compaction_waiting(const struct catalog_view *view, const struct compaction_config *config,
                             uint64_t now_ns);

@@ -55,6 +55,7 @@ struct merge {
     struct merge_tools *tools;
     const struct catalog_view *view;
     struct io *io;
+    const struct merge_sieve *sieve;
     uint64_t arrival_min_ns, arrival_max_ns;
     uint64_t spans, duplicates;
     uint32_t *numbers; /* of all blocks, streams point into it */
@@ -135,11 +136,19 @@ uint32_t merge_streams(const struct catalog_view *view, uint32_t segment)
     return streams;
 }
 
-static enum err add_streams(struct merge *merge, uint32_t segment, uint32_t *filled)
+uint32_t merge_run(const struct catalog_view *view, uint32_t first, uint32_t end, uint32_t streams_max)
 {
-    uint32_t first;
-    const uint32_t count = catalog_segment_blocks(merge->view, segment, &first);
+    uint32_t streams = 0, at = first;
 
+    for (; at < end; at++) {
+        streams += at == first || !follows(view, at - 1, at);
+        if (streams > streams_max) break;
+    }
+    return at - first;
+}
+
+static enum err add_streams(struct merge *merge, uint32_t first, uint32_t count, uint32_t *filled)
+{
     for (uint32_t i = first; i < first + count; i++) {
         const struct block_summary *const summary = &catalog_block(merge->view, i)->summary;
         if (i == first || !follows(merge->view, i - 1, i)) {
@@ -350,6 +359,14 @@ static enum err append(struct merge *merge, struct stream *stream)
     return block_spans(stream->reader, stream->row, 1, take_message, &sending);
 }
 
+static bool takes_row(const struct merge *merge, const struct stream *stream)
+{
+    const struct merge_sieve *const sieve = merge->sieve;
+
+    return sieve->takes_row == NULL ||
+           sieve->takes_row(sieve->context, stream->blocks[stream->next - 1], stream->row);
+}
+
 static enum err take_row(struct merge *merge, struct stream *stream)
 {
     struct verdict verdict;
@@ -362,8 +379,6 @@ static enum err take_row(struct merge *merge, struct stream *stream)
         remember(merge, stream, &verdict);
     }
     merge->spans++;
-    stream->row++;
-    stream->rows_left--;
     return OK;
 }
 
@@ -390,10 +405,24 @@ static bool block_is_full(const struct live_block *live)
 /* Rows of one stream that belong to its head. ERR_FULL: not all of them. */
 static enum err take_rows(struct merge *merge, struct stream *stream)
 {
-    while (stream->rows_left > 0) {
-        const enum err err = take_row(merge, stream);
+    for (; stream->rows_left > 0; stream->rows_left--, stream->row++) {
+        const enum err err = takes_row(merge, stream) ? take_row(merge, stream) : OK;
         if (err != OK) return found_damage(merge, stream, err);
     }
+    forget_pages(stream);
+    return take_head(merge, stream);
+}
+
+static bool takes_trace(const struct merge *merge, const struct stream *stream)
+{
+    const struct merge_sieve *const sieve = merge->sieve;
+
+    return sieve->takes_trace == NULL || sieve->takes_trace(sieve->context, &stream->trace);
+}
+
+static enum err pass_over(struct merge *merge, struct stream *stream)
+{
+    stream->row += stream->rows_left;
     forget_pages(stream);
     return take_head(merge, stream);
 }
@@ -427,6 +456,10 @@ static enum err fill(struct merge *merge)
     for (;;) {
         TRY(next_stream(merge, &stream, &same_trace));
         if (stream == NULL || (!same_trace && block_is_full(live))) return OK;
+        if (!same_trace && !takes_trace(merge, stream)) {
+            TRY(pass_over(merge, stream));
+            continue;
+        }
         if (!same_trace) begin_trace(merge, stream->key);
         const enum err err = take_rows(merge, stream);
         if (err == ERR_FULL && live->counts.rows > 0) return OK;
@@ -461,16 +494,8 @@ void merge_close(struct merge *merge)
     free(merge);
 }
 
-static enum err open_streams(struct merge *merge, const uint32_t *segments, uint32_t count)
+static enum err open_all(struct merge *merge)
 {
-    uint32_t blocks = 0, filled = 0, first;
-
-    for (uint32_t i = 0; i < count; i++)
-        blocks += catalog_segment_blocks(merge->view, segments[i], &first);
-    merge->numbers = calloc(blocks + 1, sizeof *merge->numbers);
-    if (merge->numbers == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < count; i++)
-        TRY(add_streams(merge, segments[i], &filled));
     for (uint32_t i = 0; i < merge->streams_count; i++) {
         TRY(open_next(merge, &merge->streams[i]));
         TRY(take_head(merge, &merge->streams[i]));
@@ -478,23 +503,64 @@ static enum err open_streams(struct merge *merge, const uint32_t *segments, uint
     return OK;
 }
 
-enum err merge_open(struct merge_tools *tools, const struct catalog_view *view, struct io *io,
-                    const uint32_t *segments, uint32_t count, struct merge **out)
+static enum err merge_make(struct merge_tools *tools, const struct catalog_view *view, struct io *io,
+                           uint32_t blocks, struct merge **out)
 {
+    static const struct merge_sieve all = {.context = NULL};
     struct merge *const merge = calloc(1, sizeof *merge);
 
     if (merge == NULL) return ERR_NO_MEMORY;
     merge->tools = tools;
     merge->view = view;
     merge->io = io;
+    merge->sieve = &all;
     merge->arrival_min_ns = UINT64_MAX;
-    const enum err err = open_streams(merge, segments, count);
-    if (err != OK) {
+    merge->numbers = calloc(blocks + 1, sizeof *merge->numbers);
+    if (merge->numbers == NULL) {
         merge_close(merge);
-        return err;
+        return ERR_NO_MEMORY;
     }
     *out = merge;
     return OK;
+}
+
+enum err merge_open(struct merge_tools *tools, const struct catalog_view *view, struct io *io,
+                    const uint32_t *segments, uint32_t count, struct merge **out)
+{
+    uint32_t blocks = 0, filled = 0, first;
+    struct merge *merge;
+
+    for (uint32_t i = 0; i < count; i++)
+        blocks += catalog_segment_blocks(view, segments[i], &first);
+    TRY(merge_make(tools, view, io, blocks, &merge));
+    enum err err = OK;
+    for (uint32_t i = 0; i < count && err == OK; i++) {
+        blocks = catalog_segment_blocks(view, segments[i], &first);
+        err = add_streams(merge, first, blocks, &filled);
+    }
+    if (err == OK) err = open_all(merge);
+    if (err == OK)
+        *out = merge;
+    else
+        merge_close(merge);
+    return err;
+}
+
+enum err merge_open_some(struct merge_tools *tools, const struct catalog_view *view, struct io *io,
+                         uint32_t first, uint32_t count, const struct merge_sieve *sieve, struct merge **out)
+{
+    uint32_t filled = 0;
+    struct merge *merge;
+
+    TRY(merge_make(tools, view, io, count, &merge));
+    merge->sieve = sieve;
+    enum err err = add_streams(merge, first, count, &filled);
+    if (err == OK) err = open_all(merge);
+    if (err == OK)
+        *out = merge;
+    else
+        merge_close(merge);
+    return err;
 }
 
 void merge_counts(const struct merge *merge, uint64_t *spans, uint64_t *duplicates)

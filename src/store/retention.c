@@ -1,43 +1,65 @@
 /*
  * A step looks at the newest version, and takes away what the plan says: all that is over age, up to a number, or one
- * segment to make room, for the next look may find that it was enough.
+ * segment to make room, for the next look may find that it was enough. What pins hold a part of is written again, block
+ * by block. Before anything leaves, the list of pins is held: a pin that was answered counts.
  */
 #include "store/retention.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "retention_plan.h"
+#include "rewrite.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 
-enum { LEAVERS_MAX = CATALOG_GRAVES_MAX / 2 }; /* at a time; the rest is for segments without blocks */
+enum {
+    LEAVERS_MAX = CATALOG_GRAVES_MAX / 2, /* at a time; the rest is for segments without blocks */
+    BLOCKS_A_STEP = 32,                   /* read to see what pins hold */
+};
 static const uint64_t DAY_NS = 86400 * NS_PER_S;
+static const uint64_t REST_NS = 60 * NS_PER_S; /* after a segment could not be written again */
 static const char *const reasons[RETENTION_REASONS] = {"age", "bytes", "free space"};
+
+/* A segment that is written again without what has to go. */
+struct sifting {
+    struct rewrite *rewrite; /* NULL: none is under way */
+    const struct catalog_view *view;
+    struct retention_leaver leaver;
+    struct merge_sieve sieve;
+};
 
 struct retention {
     struct catalog *catalog;
     struct retention_config config;
     struct retention_counts counts;
-    uint64_t newest_ns, newest_at_ns; /* arrival, and the monotonic time when it was seen first */
+    struct pins *pins;       /* NULL: none */
+    struct pin_guard *guard; /* NULL without pins */
+    struct sifting sifting;
     uint64_t waiting_since_ns;        /* monotonic; 0: no pass waits */
+    uint64_t rest_until_ns;           /* monotonic; nothing is written again before */
+    unsigned blocks_left;             /* that this step may still read */
+    pthread_mutex_t mutex;            /* for what follows */
+    uint64_t newest_ns, newest_at_ns; /* arrival, and the monotonic time when it was seen first */
 };
 
-enum err retention_open(struct catalog *catalog, const struct retention_config *config,
-                        struct retention **out)
+enum err retention_open(struct catalog *catalog, const struct retention_config *config, struct pins *pins,
+                        const struct selector_matcher *matcher, struct retention **out)
 {
     struct retention *const retention = calloc(1, sizeof *retention);
 
     if (retention == NULL) return ERR_NO_MEMORY;
     retention->catalog = catalog;
     retention->config = *config;
+    retention->pins = pins;
+    if (pins != NULL && pin_guard_open(pins, matcher, &retention->guard) != OK) {
+        free(retention);
+        return ERR_NO_MEMORY;
+    }
+    pthread_mutex_init(&retention->mutex, NULL);
     *out = retention;
     return OK;
-}
-
-void retention_close(struct retention *retention)
-{
-    free(retention);
 }
 
 const struct retention_counts *retention_counts(const struct retention *retention)
@@ -64,12 +86,24 @@ static uint64_t horizon(struct retention *retention, const struct catalog_view *
 {
     const uint64_t newest_ns = newest_arrival(view), mono_ns = io_now_ns(io);
 
+    pthread_mutex_lock(&retention->mutex);
     if (newest_ns > retention->newest_ns) {
         retention->newest_ns = newest_ns;
         retention->newest_at_ns = mono_ns;
     }
-    const uint64_t furthest = retention->newest_ns + (mono_ns - retention->newest_at_ns) + DAY_NS;
+    const uint64_t since_ns = mono_ns > retention->newest_at_ns ? mono_ns - retention->newest_at_ns : 0;
+    const uint64_t furthest = retention->newest_ns + since_ns + DAY_NS;
+    pthread_mutex_unlock(&retention->mutex);
     return now_ns < furthest ? now_ns : furthest;
+}
+
+uint64_t retention_horizon(struct retention *retention, struct io *io, uint64_t now_ns)
+{
+    const struct catalog_view *const view = catalog_acquire(retention->catalog);
+    const uint64_t at_ns = horizon(retention, view, io, now_ns);
+
+    catalog_release(retention->catalog, view);
+    return at_ns;
 }
 
 /* Would the pass take more than half of everything? Then it waits, and says so once. */
@@ -77,7 +111,7 @@ static bool must_wait(struct retention *retention, const struct retention_plan *
 {
     const uint64_t mono_ns = io_now_ns(io);
 
-    if (plan->bytes_of_aged <= plan->bytes_all / 2) {
+    if (!retention_takes_too_much(plan)) {
         retention->waiting_since_ns = 0;
         retention->counts.waiting = false;
         return false;
@@ -159,91 +193,267 @@ static enum err remove_all(struct retention *retention, struct io *io, const str
     return catalog_retire(retention->catalog, io, inputs, count, positions);
 }
 
-static void tell(struct retention *retention, const struct retention_leaver *leaver)
+static void tell(struct retention *retention, const struct retention_leaver *leaver,
+                 const struct rewrite_outcome *left)
 {
     const struct segment *const segment = leaver->segment;
-    const uint64_t spans = segment_spans(segment), bytes = segment_bytes(segment);
+    const uint64_t bytes_before = segment_bytes(segment);
+    const uint64_t spans = segment_spans(segment) - left->spans;
+    const uint64_t bytes = bytes_before > left->bytes ? bytes_before - left->bytes : 0;
 
     retention->counts.segments[leaver->reason]++;
     retention->counts.spans[leaver->reason] += spans;
     retention->counts.bytes[leaver->reason] += bytes;
     log_info("store", "segment expired",
-             "file=%s reason=\"%s\" arrival_max_s=%" PRIu64 " spans=%" PRIu64 " bytes=%" PRIu64,
+             "file=%s reason=\"%s\" arrival_max_s=%" PRIu64 " spans=%" PRIu64 " bytes=%" PRIu64
+             " spans_pinned=%" PRIu64,
              segment->file->name, reasons[leaver->reason],
-             (uint64_t)(segment_arrival_max(segment) / NS_PER_S), spans, bytes);
+             (uint64_t)(segment_arrival_max(segment) / NS_PER_S), spans, bytes, left->spans);
 }
 
-/* Those of the plan that go now: all over age, or the first one. */
-static uint32_t choose(struct retention *retention, const struct retention_plan *plan, struct io *io)
-{
-    uint32_t aged = 0;
+/* ---- what pins hold a part of ------------------------------------------------------------------------- */
 
-    while (aged < plan->count && plan->leavers[aged].reason == RETENTION_AGE)
-        aged++;
-    if (aged > 0 && must_wait(retention, plan, io)) return 0;
-    if (aged > LEAVERS_MAX) aged = LEAVERS_MAX;
-    return aged > 0 ? aged : plan->count > 0;
+static bool is_pinned(void *context, const struct trace_id *id)
+{
+    return pin_guard_keeps(context, id);
+}
+
+static void end_sifting(struct retention *retention, struct io *io)
+{
+    struct sifting *const sifting = &retention->sifting;
+
+    if (sifting->rewrite != NULL) rewrite_close(sifting->rewrite, io);
+    if (sifting->view != NULL) catalog_release(retention->catalog, sifting->view);
+    catalog_close_files(retention->catalog, io);
+    *sifting = (struct sifting){.rewrite = NULL};
+}
+
+/* Has the version. */
+static enum err begin_sifting(struct retention *retention, struct io *io, const struct catalog_view *view,
+                              const struct retention_leaver *leaver)
+{
+    struct sifting *const sifting = &retention->sifting;
+
+    *sifting = (struct sifting){
+        .view = view, .leaver = *leaver, .sieve = {.takes_trace = is_pinned, .context = retention->guard}};
+    return rewrite_open(retention->catalog, io, view, leaver->number, &sifting->sieve, &sifting->rewrite);
+}
+
+/* Pins that were set meanwhile may want more of it: then it is planned anew. */
+static enum err finish_sifting(struct retention *retention, struct io *io)
+{
+    struct sifting *const sifting = &retention->sifting;
+
+    if (!pins_hold(retention->pins, pin_guard_list(retention->guard))) return OK;
+    const enum err err = rewrite_finish(sifting->rewrite, io);
+    pins_let_go(retention->pins);
+    TRY(err);
+    const struct rewrite_outcome left = rewrite_outcome(sifting->rewrite);
+    tell(retention, &sifting->leaver, &left);
+    retention->counts.rewrites++;
+    return OK;
+}
+
+static enum err sift_on(struct retention *retention, struct io *io)
+{
+    bool complete = false;
+
+    TRY(rewrite_step(retention->sifting.rewrite, io, &complete));
+    if (!complete) return OK;
+    TRY(finish_sifting(retention, io));
+    end_sifting(retention, io);
+    return OK;
+}
+
+/* ---- a step ------------------------------------------------------------------------------------------- */
+
+static bool goes_by_age(const struct retention_leaver *leaver)
+{
+    return leaver->reason == RETENTION_AGE && leaver->held.spans == 0;
+}
+
+/* Those that go now as a whole, to the front of the plan: all over age, or the first one. */
+static uint32_t choose(struct retention_plan *plan)
+{
+    uint32_t chosen = 0;
+
+    for (uint32_t i = 0; i < plan->count && chosen < LEAVERS_MAX; i++)
+        if (goes_by_age(&plan->leavers[i])) plan->leavers[chosen++] = plan->leavers[i];
+    return chosen;
+}
+
+/* The first one that does not stay as it is; NULL: all do. */
+static const struct retention_leaver *first_leaver(const struct retention_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->count; i++)
+        if (!retention_stays(&plan->leavers[i])) return &plan->leavers[i];
+    return NULL;
 }
 
 static enum err remove_some(struct retention *retention, struct io *io, const struct catalog_view *view,
-                            const struct retention_plan *plan, uint32_t *removed)
+                            const struct retention_leaver *leavers, uint32_t count)
 {
+    static const struct rewrite_outcome nothing = {.spans = 0};
     struct segment *inputs[CATALOG_GRAVES_MAX];
-    uint32_t count = 0;
+    uint32_t inputs_count = 0;
 
-    *removed = choose(retention, plan, io);
-    if (*removed == 0) return OK;
-    for (uint32_t i = 0; i < *removed; i++)
-        inputs[count++] = plan->leavers[i].segment;
-    for (uint32_t i = 0; i < view->segments_count && count < CATALOG_GRAVES_MAX - 1; i++)
+    for (uint32_t i = 0; i < count; i++)
+        inputs[inputs_count++] = leavers[i].segment;
+    for (uint32_t i = 0; i < view->segments_count && inputs_count < CATALOG_GRAVES_MAX - 1; i++)
         if (view->segments[i]->blocks_count == 0 && view->segments[i]->rows != NULL)
-            inputs[count++] = view->segments[i];
-    TRY(remove_all(retention, io, view, inputs, count));
-    for (uint32_t i = 0; i < *removed; i++)
-        tell(retention, &plan->leavers[i]);
+            inputs[inputs_count++] = view->segments[i];
+    TRY(remove_all(retention, io, view, inputs, inputs_count));
+    for (uint32_t i = 0; i < count; i++)
+        tell(retention, &leavers[i], &nothing);
     return OK;
+}
+
+/* Not when pins have changed since the plan was made: the next look makes another. */
+static enum err remove_allowed(struct retention *retention, struct io *io, const struct catalog_view *view,
+                               const struct retention_leaver *leavers, uint32_t count)
+{
+    if (retention->pins == NULL) return remove_some(retention, io, view, leavers, count);
+    if (!pins_hold(retention->pins, pin_guard_list(retention->guard))) return OK;
+    const enum err err = remove_some(retention, io, view, leavers, count);
+    pins_let_go(retention->pins);
+    return err;
+}
+
+/* *worked: something has been done. Takes the version over when it is written again. */
+static enum err carry_out(struct retention *retention, struct io *io, const struct catalog_view **view,
+                          struct retention_plan *plan, bool *worked)
+{
+    const struct retention_leaver *const first = first_leaver(plan);
+
+    retention->counts.held_segments = plan->held_segments;
+    retention->counts.held_spans = plan->held_spans;
+    if (must_wait(retention, plan, io) || first == NULL) return OK;
+    *worked = true;
+    const struct retention_leaver leaver = *first; /* choose() moves them */
+    const uint32_t aged = choose(plan);
+    if (aged > 0) return remove_allowed(retention, io, *view, plan->leavers, aged);
+    if (leaver.held.spans == 0) return remove_allowed(retention, io, *view, &leaver, 1);
+    const struct catalog_view *const held = *view;
+    *view = NULL;
+    return begin_sifting(retention, io, held, &leaver);
+}
+
+/* Some hundred milliseconds of reading, then others have their turn. */
+static enum err check_blocks(void *context)
+{
+    struct retention *const retention = context;
+
+    if (retention->blocks_left == 0) return ERR_BUSY;
+    retention->blocks_left--;
+    return OK;
+}
+
+static enum err look(struct retention *retention, struct io *io, uint64_t now_ns, bool *worked)
+{
+    struct catalog *const catalog = retention->catalog;
+    struct retention_facts facts = {.config = &retention->config,
+                                    .guard = retention->guard,
+                                    .may_rewrite = io_now_ns(io) >= retention->rest_until_ns};
+    struct retention_plan plan = {.leavers = NULL};
+    uint64_t total_bytes;
+
+    if (!catalog_bury(catalog, io)) return OK;
+    TRY(io_space(io, catalog->dir, &facts.free_bytes, &total_bytes));
+    facts.free_bytes += catalog_retired_bytes(catalog); /* on its way: nothing else has to go for it */
+    const struct catalog_view *view = catalog_acquire(catalog);
+    facts.horizon_ns = horizon(retention, view, io, now_ns);
+    if (facts.guard != NULL)
+        pin_guard_begin(facts.guard,
+                        &(struct pin_guard_look){view, io, facts.horizon_ns, check_blocks, retention});
+    enum err err = retention_plan(view, &facts, &plan);
+    if (err == OK) err = carry_out(retention, io, &view, &plan, worked);
+    retention_plan_free(&plan);
+    if (view != NULL) catalog_release(catalog, view);
+    catalog_close_files(catalog, io);
+    return err;
 }
 
 bool retention_step(struct retention *retention, struct io *io, uint64_t now_ns)
 {
-    struct catalog *const catalog = retention->catalog;
-    struct retention_facts facts = {.config = &retention->config};
-    struct retention_plan plan = {.leavers = NULL};
-    uint64_t total_bytes;
-    uint32_t removed = 0;
+    bool worked = true;
+    enum err err;
 
-    if (!catalog_bury(catalog, io) || io_space(io, catalog->dir, &facts.free_bytes, &total_bytes) != OK)
-        return false;
-    facts.free_bytes += catalog_retired_bytes(catalog); /* on its way: nothing else has to go for it */
-    const struct catalog_view *const view = catalog_acquire(catalog);
-    facts.horizon_ns = horizon(retention, view, io, now_ns);
-    enum err err = retention_plan(view, &facts, &plan);
-    if (err == OK) err = remove_some(retention, io, view, &plan, &removed);
-    retention_plan_free(&plan);
-    catalog_release(catalog, view);
-    catalog_close_files(catalog, io);
-    if (err == OK) return removed > 0;
+    retention->blocks_left = BLOCKS_A_STEP;
+    if (retention->sifting.rewrite != NULL) {
+        err = sift_on(retention, io);
+    } else {
+        worked = false;
+        err = look(retention, io, now_ns, &worked);
+    }
+    if (err == OK) return worked;
+    if (err == ERR_BUSY) return true; /* what was read is remembered */
+    if (retention->sifting.rewrite != NULL || retention->sifting.view != NULL)
+        retention->rest_until_ns = io_now_ns(io) + REST_NS;
+    end_sifting(retention, io);
     retention->counts.failures++;
     log_warn("store", "segments could not be removed", "err=\"%s\"", err_text(err));
     return false;
 }
 
-void retention_preview(struct catalog *catalog, const struct retention_config *config, uint64_t now_ns,
-                       uint64_t free_bytes, bool (*visit)(void *context, const struct retention_row *row),
-                       void *context)
+void retention_close(struct retention *retention, struct io *io)
 {
-    const struct retention_facts facts = {.config = config, .horizon_ns = now_ns, .free_bytes = free_bytes};
-    const struct catalog_view *const view = catalog_acquire(catalog);
+    end_sifting(retention, io);
+    if (retention->guard != NULL) pin_guard_close(retention->guard);
+    pthread_mutex_destroy(&retention->mutex);
+    free(retention);
+}
+
+/* ---- preview ------------------------------------------------------------------------------------------ */
+
+static void show(const struct retention_plan *plan, const struct retention_question *question)
+{
+    for (uint32_t i = 0; i < plan->count; i++) {
+        const struct retention_leaver *const leaver = &plan->leavers[i];
+        const struct segment *const segment = leaver->segment;
+        const struct retention_row row = {.arrival_min_ns = segment_arrival_min(segment),
+                                          .arrival_max_ns = segment_arrival_max(segment),
+                                          .spans = segment_spans(segment),
+                                          .bytes = segment_bytes(segment),
+                                          .held_spans = leaver->held.spans,
+                                          .held_bytes = leaver->held_bytes,
+                                          .pin_id = leaver->held.pin_id,
+                                          .reason = leaver->reason};
+        if (!question->visit(question->context, &row)) return;
+    }
+}
+
+static enum err preview(struct retention *retention, const struct retention_question *question,
+                        struct pin_guard *guard, bool *waits)
+{
+    const struct catalog_view *const view = catalog_acquire(retention->catalog);
+    const struct retention_facts facts = {
+        .config = question->config != NULL ? question->config : &retention->config,
+        .horizon_ns = horizon(retention, view, question->io, question->now_ns),
+        .free_bytes = question->free_bytes,
+        .guard = guard,
+        .may_rewrite = true};
     struct retention_plan plan;
 
+    if (guard != NULL)
+        pin_guard_begin(guard, &(struct pin_guard_look){view, question->io, facts.horizon_ns, question->check,
+                                                        question->context});
     const enum err err = retention_plan(view, &facts, &plan);
-    for (uint32_t i = 0; err == OK && i < plan.count; i++) {
-        const struct segment *const segment = plan.leavers[i].segment;
-        const struct retention_row row = {segment_arrival_min(segment), segment_arrival_max(segment),
-                                          segment_spans(segment), segment_bytes(segment),
-                                          plan.leavers[i].reason};
-        if (!visit(context, &row)) break;
+    if (err == OK) {
+        *waits = retention_takes_too_much(&plan);
+        show(&plan, question);
     }
     retention_plan_free(&plan);
-    catalog_release(catalog, view);
+    catalog_release(retention->catalog, view);
+    return err;
+}
+
+enum err retention_preview(struct retention *retention, const struct retention_question *question,
+                           bool *waits)
+{
+    struct pin_guard *guard = NULL;
+
+    if (retention->pins != NULL) TRY(pin_guard_open(retention->pins, question->matcher, &guard));
+    const enum err err = preview(retention, question, guard, waits);
+    if (guard != NULL) pin_guard_close(guard);
+    return err;
 }

@@ -1,10 +1,15 @@
 /*
  * Closed segments, the oldest first by the arrival of their newest span; what is open is not looked at, it closes when
- * its window is over. Each one that goes makes the store smaller and the disk emptier, and the next is judged by that.
+ * its window is over. Each one that goes makes the store smaller and the disk emptier, and the next is judged by that. One
+ * that pins hold does neither, and the next has to go instead.
  */
 #include "retention_plan.h"
 
+#include "rewrite.h"
+
 #include <stdlib.h>
+
+enum { REWRITE_PERCENT_MAX = 70 }; /* of a segment's spans: when more are held, it stays as it is */
 
 static int by_age(const void *left, const void *right)
 {
@@ -25,30 +30,63 @@ static bool is_over_age(const struct retention_facts *facts, const struct segmen
            facts->horizon_ns - newest_ns > facts->config->age_ns;
 }
 
-/* Judges the candidates in order, and keeps those that have to go. */
-static void judge(const struct retention_facts *facts, struct retention_plan *plan)
+/* False: no rule speaks of it, nor of any that is younger. */
+static bool rule_of(const struct retention_facts *facts, const struct segment *segment, uint64_t bytes,
+                    uint64_t free_bytes, enum retention_reason *out)
 {
     const struct retention_config *const config = facts->config;
+
+    if (is_over_age(facts, segment))
+        *out = RETENTION_AGE;
+    else if (config->bytes_max > 0 && bytes > config->bytes_max)
+        *out = RETENTION_BYTES;
+    else if (config->free_min > 0 && free_bytes < config->free_min)
+        *out = RETENTION_FREE;
+    else
+        return false;
+    return true;
+}
+
+/* A disk that is full has no room for a part of a segment beside the whole. */
+static bool may_rewrite(const struct retention_facts *facts, const struct retention_leaver *leaver)
+{
+    return facts->may_rewrite && leaver->reason != RETENTION_FREE &&
+           leaver->held.spans <= segment_spans(leaver->segment) * REWRITE_PERCENT_MAX / 100 &&
+           rewrite_may(leaver->segment);
+}
+
+/* A part that is held is written again only where that is worth it, and safe. */
+static enum err ask_pins(const struct retention_facts *facts, struct retention_leaver *leaver)
+{
+    const uint64_t spans = segment_spans(leaver->segment), bytes = segment_bytes(leaver->segment);
+
+    if (facts->guard == NULL) return OK;
+    TRY(pin_guard_share(facts->guard, leaver->number, &leaver->held));
+    if (leaver->held.spans > 0 && !may_rewrite(facts, leaver)) leaver->held.spans = spans;
+    leaver->held_bytes = leaver->held.spans == 0 ? 0 : bytes * leaver->held.spans / spans;
+    return OK;
+}
+
+/* Judges the candidates in order, and keeps those that a rule speaks of. */
+static enum err judge(const struct retention_facts *facts, struct retention_plan *plan)
+{
     const uint32_t candidates = plan->count;
     uint64_t bytes = plan->bytes_all, free_bytes = facts->free_bytes;
 
     plan->count = 0;
     for (uint32_t i = 0; i < candidates; i++) {
         struct retention_leaver leaver = plan->leavers[i];
-        const uint64_t own = segment_bytes(leaver.segment);
-        if (is_over_age(facts, leaver.segment))
-            leaver.reason = RETENTION_AGE;
-        else if (config->bytes_max > 0 && bytes > config->bytes_max)
-            leaver.reason = RETENTION_BYTES;
-        else if (config->free_min > 0 && free_bytes < config->free_min)
-            leaver.reason = RETENTION_FREE;
-        else
-            return; /* nor will any that is younger */
-        if (leaver.reason == RETENTION_AGE) plan->bytes_of_aged += own;
+        if (!rule_of(facts, leaver.segment, bytes, free_bytes, &leaver.reason)) return OK;
+        TRY(ask_pins(facts, &leaver));
+        const uint64_t given_back = segment_bytes(leaver.segment) - leaver.held_bytes;
+        if (leaver.reason == RETENTION_AGE) plan->bytes_of_aged += given_back;
+        plan->held_segments += leaver.held.spans > 0;
+        plan->held_spans += leaver.held.spans;
         plan->leavers[plan->count++] = leaver;
-        bytes -= own;
-        free_bytes += own;
+        bytes -= given_back;
+        free_bytes += given_back;
     }
+    return OK;
 }
 
 enum err retention_plan(const struct catalog_view *view, const struct retention_facts *facts,
@@ -60,14 +98,18 @@ enum err retention_plan(const struct catalog_view *view, const struct retention_
         struct segment *const segment = view->segments[i];
         out->bytes_all += segment_bytes(segment);
         if (segment->rows != NULL && segment->blocks_count > 0)
-            out->leavers[out->count++] = (struct retention_leaver){.segment = segment};
+            out->leavers[out->count++] = (struct retention_leaver){.segment = segment, .number = i};
     }
     if (out->count > 0) qsort(out->leavers, out->count, sizeof *out->leavers, by_age);
-    judge(facts, out);
-    return OK;
+    return judge(facts, out);
 }
 
 void retention_plan_free(struct retention_plan *plan)
 {
     free(plan->leavers);
+}
+
+bool retention_takes_too_much(const struct retention_plan *plan)
+{
+    return plan->bytes_of_aged > plan->bytes_all / 2;
 }

@@ -2,10 +2,7 @@
  * Retention removes what it must, oldest first, and nothing else; a clock that jumps does not empty the store; what has
  * expired does not come back.
  */
-#include "compaction_fixture.h"
-#include "store/retention.h"
-
-static const uint64_t day_ns = 86400 * NS_PER_S;
+#include "pins_fixture.h"
 
 /* One closed segment for each of the days 0 to days - 1, of shard 0, with one block. */
 static struct world world_of_days(uint64_t days, uint32_t spans)
@@ -23,19 +20,7 @@ static struct world world_of_days(uint64_t days, uint32_t spans)
 
 static struct retention *retention_of(struct world *world, const struct retention_config *config)
 {
-    struct retention *retention;
-
-    cr_assert_eq(retention_open(world->catalog, config, &retention), OK);
-    return retention;
-}
-
-static unsigned steps_of(struct retention *retention, struct world *world, uint64_t now_ns)
-{
-    unsigned steps = 0;
-
-    while (retention_step(retention, world->io, now_ns))
-        cr_assert_lt(++steps, 1000);
-    return steps;
+    return retention_with(world, config, NULL);
 }
 
 /* Once, with a retention of its own. */
@@ -44,7 +29,7 @@ static void retain(struct world *world, const struct retention_config *config, u
     struct retention *const retention = retention_of(world, config);
 
     steps_of(retention, world, now_ns);
-    retention_close(retention);
+    retention_close(retention, world->io);
 }
 
 /* Which days are there, as bits. */
@@ -88,7 +73,7 @@ Test(retention, removes_what_is_over_age)
     cr_assert_eq(retention_counts(retention)->segments[RETENTION_AGE], 2);
     cr_assert_eq(count_segments_of(&world, &files), 4);
     cr_assert_eq(files, 4);
-    retention_close(retention);
+    retention_close(retention, world.io);
     world_close(&world);
 }
 
@@ -114,7 +99,7 @@ Test(retention, C2_a_clock_that_is_years_ahead_does_not_empty_the_store)
     sim_advance(world.sim, 2 * day_ns);
     steps_of(retention, &world, monday_ns + 3650 * day_ns);
     cr_assert_eq(days_of(&world), 0x30, "two days later by the clock that does not jump");
-    retention_close(retention);
+    retention_close(retention, world.io);
     world_close(&world);
 }
 
@@ -133,7 +118,7 @@ Test(retention, C2_spans_of_a_clock_that_is_ahead_do_not_take_the_others_with_th
     steps_of(retention, &world, monday_ns + 5 * day_ns);
     cr_assert_not(retention_counts(retention)->waiting, "the clock was set right meanwhile");
     cr_assert_eq(days_of(&world), 0x3e | 1U << 30);
-    retention_close(retention);
+    retention_close(retention, world.io);
     world_close(&world);
 }
 
@@ -148,7 +133,7 @@ Test(retention, more_than_half_goes_after_a_day)
     sim_advance(world.sim, day_ns + 1);
     steps_of(retention, &world, monday_ns + 5 * day_ns);
     cr_assert_eq(days_of(&world), 0x30);
-    retention_close(retention);
+    retention_close(retention, world.io);
     world_close(&world);
 }
 
@@ -198,7 +183,7 @@ Test(retention, the_oldest_goes_when_the_disk_is_full_and_no_more_while_readers_
     cr_assert_eq(steps_of(retention, &world, monday_ns), 0);
     cr_assert_eq(catalog_retired_bytes(world.catalog), 0);
     cr_assert_eq(retention_counts(retention)->segments[RETENTION_FREE], 1);
-    retention_close(retention);
+    retention_close(retention, world.io);
     world_close(&world);
 }
 
@@ -284,29 +269,17 @@ Test(retention, goes_before_a_merge_that_is_under_way)
 
 /* ---- preview ----------------------------------------------------------------------------------------- */
 
-struct preview {
-    struct retention_row rows[16];
-    unsigned count;
-};
-
-static bool note_row(void *context, const struct retention_row *row)
-{
-    struct preview *const preview = context;
-
-    preview->rows[preview->count++] = *row;
-    return preview->count < 16;
-}
-
 Test(retention, preview_says_what_then_happens)
 {
     struct world world = world_of_days(8, 40);
-    const struct retention_config config = {.age_ns = 6 * day_ns, .bytes_max = bytes_of(&world) * 2 / 3};
-    const uint64_t now_ns = monday_ns + 8 * day_ns + 5;
-    struct preview preview = {.count = 0};
+    const struct retention_config config = {.age_ns = 6 * day_ns - 1, .bytes_max = bytes_of(&world) * 2 / 3};
+    const uint64_t now_ns = monday_ns + 80 * day_ns; /* taken for a day beyond the newest span */
     uint64_t spans = 0, bytes = 0;
 
-    retention_preview(world.catalog, &config, now_ns, 1 << 30, note_row, &preview);
     struct retention *const retention = retention_of(&world, &config);
+    bool waits;
+    const struct preview preview = preview_of(retention, &world, now_ns, &waits);
+    cr_assert_not(waits);
     steps_of(retention, &world, now_ns);
     const struct retention_counts *const counts = retention_counts(retention);
     for (unsigned i = 0; i < preview.count; i++) {
@@ -319,7 +292,7 @@ Test(retention, preview_says_what_then_happens)
     cr_assert_eq(counts->segments[RETENTION_AGE] + counts->segments[RETENTION_BYTES], preview.count);
     cr_assert_eq(counts->spans[RETENTION_AGE] + counts->spans[RETENTION_BYTES], spans);
     cr_assert_eq(counts->bytes[RETENTION_AGE] + counts->bytes[RETENTION_BYTES], bytes);
-    retention_close(retention);
+    retention_close(retention, world.io);
     world_close(&world);
 }
 
