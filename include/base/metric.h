@@ -60,6 +60,10 @@
     X(METRIC_EXPIRED_SPANS, COUNTER, "expired_spans_total", "spans removed by retention")                    \
     X(METRIC_EXPIRED_BYTES, COUNTER, "expired_bytes_total", "bytes removed by retention")                    \
     X(METRIC_RETENTION_FAILURES, COUNTER, "retention_failures_total", "removals that failed")                \
+    X(METRIC_RETENTION_REWRITES, COUNTER, "retention_rewrites_total",                                        \
+      "segments written again for the part that pins hold")                                                  \
+    X(METRIC_PINNED_SEGMENTS, GAUGE, "pinned_segments", "segments that would leave, but for pins")           \
+    X(METRIC_PINNED_SPANS, GAUGE, "pinned_spans", "spans that would leave, but for pins")                    \
     X(METRIC_RETENTION_WAITING, GAUGE, "retention_waiting",                                                  \
       "1 while retention by age waits a day, for it would remove more than half of the store")               \
     X(METRIC_RETIRED_BYTES, GAUGE, "retired_bytes", "bytes of removed files that queries still read")        \

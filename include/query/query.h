@@ -25,6 +25,7 @@
 
 struct catalog;
 struct metrics;
+struct pins;
 struct query;
 struct shard;
 
@@ -33,6 +34,8 @@ struct query_config {
     size_t shards_count;
     struct catalog *catalog;           /* borrowed */
     struct retention_config retention; /* in force, for GET /query/v1/retention */
+    struct retention *keeping;         /* borrowed: whose preview is shown */
+    struct pins *pins;                 /* borrowed */
     struct metrics *metrics;           /* borrowed; the query pool's own set */
     unsigned threads;                  /* default 2 */
     unsigned waiting_max;              /* queued queries; more are answered 429. Default 32 */
@@ -45,7 +48,7 @@ enum err query_open(const struct query_config *config, struct query **out);
 /*
  * Rows for the route table, ROLE_QUERY, valid until query_close():
  *   GET /query/v1/traces/{id}  GET /query/v1/traces  GET /query/v1/services  GET /query/v1/operations
- *   GET /query/v1/retention
+ *   GET /query/v1/retention  GET and POST /query/v1/pins  DELETE /query/v1/pins/{id}
  */
 const struct route *query_routes(const struct query *query, size_t *count);
 /*

@@ -43,7 +43,7 @@ enum listener_role { ROLE_OTLP, ROLE_QUERY, ROLE_OPS, ROLE_GRPC, ROLE_COUNT };
 /*
  * A row of the route table. Rows are searched in order; rows of one path with different methods stand side by
  * side. A request body is dropped (beyond 64 KiB: 413) unless streams_body is set, which only ROLE_OTLP may
- * do: then exchange_body() holds it when handle runs.
+ * do, or small_body_max: then exchange_small_body() has it when handle runs, and a larger one is refused (413).
  */
 struct route {
     enum listener_role role;
@@ -51,6 +51,7 @@ struct route {
     const char *path; /* raw, as it stands in the request */
     bool prefix;      /* matches every path that begins with `path` */
     bool streams_body;
+    uint32_t small_body_max; /* bytes, at most 64 KiB; 0: none is kept. Without decoding */
     /* May be NULL. At the end of the head, before a byte of the body is kept: may answer, which refuses the
      * body. */
     void (*judge)(struct exchange *exchange, void *context);
@@ -62,6 +63,8 @@ struct route {
 const struct http1_request *exchange_request(const struct exchange *exchange);
 /* The first field of that lower-case name that the request has no slice for; ptr NULL if there is none. */
 struct slice exchange_field(const struct exchange *exchange, const char *name);
+/* The body of a route with small_body_max; empty when there was none. */
+struct slice exchange_small_body(const struct exchange *exchange);
 /* The shard whose thread serves the connection; NULL on a thread that serves no shard (query and ops
  * listeners). */
 struct shard *exchange_shard(struct exchange *exchange);

@@ -53,7 +53,9 @@ struct retention;
 /* pins and matcher: borrowed until retention_close(); pins may be NULL, and then matcher, too: there are none. */
 enum err retention_open(struct catalog *catalog, const struct retention_config *config, struct pins *pins,
                         const struct selector_matcher *matcher, struct retention **out);
-/* Throws away what is unfinished. */
+/* Throws away what is unfinished; a later step begins it anew. Same thread as retention_step(). */
+void retention_pause(struct retention *retention, struct io *io);
+/* Pauses, and gives everything back. */
 void retention_close(struct retention *retention, struct io *io);
 /*
  * Removes some segments that are over age, or one to make room, or does a part of it. False: nothing has to go now, or

@@ -25,7 +25,7 @@ struct keeper {
     struct world *world;
     struct io *io;
     struct compactor *compactor; /* NULL: switched off */
-    struct retention *retention;
+    struct retention *retention; /* the world's */
     struct compaction_config compaction;
     uint64_t looked_ns;  /* for what has expired */
     uint64_t counted_ns; /* gauges */
@@ -54,6 +54,9 @@ static void tell_counts(const struct keeper *keeper)
     metric_set(metrics, METRIC_EXPIRED_BYTES, bytes);
     metric_set(metrics, METRIC_RETENTION_FAILURES, gone->failures);
     metric_set(metrics, METRIC_RETENTION_WAITING, gone->waiting);
+    metric_set(metrics, METRIC_RETENTION_REWRITES, gone->rewrites);
+    metric_set(metrics, METRIC_PINNED_SEGMENTS, gone->held_segments);
+    metric_set(metrics, METRIC_PINNED_SPANS, gone->held_spans);
     if (keeper->compactor == NULL) return;
     const struct compaction_counts *const merged = compactor_counts(keeper->compactor);
     metric_set(metrics, METRIC_MERGES, merged->merges[1] + merged->merges[2]);
@@ -176,7 +179,7 @@ static enum err open_keeper(struct keeper *keeper)
         .delay_ns = options_number(options, OPTION_COMPACTION_DELAY),
     };
     TRY(io_open_plain(&keeper->io));
-    TRY(retention_open(world->catalog, &world->retention, &keeper->retention));
+    keeper->retention = world->keeping;
     if (!options_number(options, OPTION_COMPACTION)) return OK;
     return compactor_open(world->catalog, &keeper->compaction, &keeper->compactor);
 }
@@ -216,7 +219,7 @@ void keeper_stop(struct world *world)
     pthread_mutex_unlock(&keeper->mutex);
     pthread_join(keeper->pthread, NULL);
     if (keeper->compactor != NULL) compactor_close(keeper->compactor, keeper->io);
-    retention_close(keeper->retention);
+    retention_pause(keeper->retention, keeper->io);
     io_close(keeper->io);
     pthread_cond_destroy(&keeper->changed);
     pthread_mutex_destroy(&keeper->mutex);

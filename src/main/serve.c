@@ -22,9 +22,11 @@
 #include "plan.h"
 #include "port.h"
 #include "process.h"
+#include "query/selection.h"
 #include "sandbox.h"
 #include "shard/sealer.h"
 #include "steering.h"
+#include "store/pins.h"
 #include "store/segment.h"
 #include "world.h"
 
@@ -292,6 +294,25 @@ static bool open_ops(struct world *world)
     return true;
 }
 
+/* What leaves, and what must not. */
+static bool open_keeping(struct world *world)
+{
+    enum err err = pins_open(world->io, world->data_dir, world->superblock.instance, &world->pins);
+    if (err == OK) err = selection_open(&world->selection);
+    if (err != OK) return failed("cannot read the pins", "pins", err);
+    world->retention = keeper_retention(world);
+    const struct selector_matcher matcher = selection_matcher(world->selection);
+    err = retention_open(world->catalog, &world->retention, world->pins, &matcher, &world->keeping);
+    return err == OK ? true : failed("cannot set up retention", "", err);
+}
+
+static void close_keeping(struct world *world)
+{
+    retention_close(world->keeping, world->io);
+    selection_close(world->selection);
+    pins_close(world->pins);
+}
+
 /* When the shards have recovered: an answer from half a journal would look like a whole one. */
 static bool open_query(struct world *world)
 {
@@ -300,12 +321,13 @@ static bool open_query(struct world *world)
 
     for (unsigned i = 0; i < world->shards_count; i++)
         world->query_shards[i] = atomic_load(&world->shards[i].shard);
-    world->retention = keeper_retention(world);
     const struct query_config config = {
         .shards = world->query_shards,
         .shards_count = world->shards_count,
         .catalog = world->catalog,
         .retention = world->retention,
+        .keeping = world->keeping,
+        .pins = world->pins,
         .metrics = &world->query_metrics,
         .threads = (unsigned)options_number(options, OPTION_QUERY_THREADS),
         .waiting_max = (unsigned)options_number(options, OPTION_QUERY_WAITING),
@@ -479,6 +501,7 @@ static void close_world(struct world *world)
     }
     pthread_join(world->desk.thread.pthread, NULL);
     sealer_close(world->sealer);
+    close_keeping(world);
     close_segments(world);
     catalog_close(world->catalog, world->io);
     ops_close(world->ops);
@@ -562,7 +585,7 @@ int serve(const struct options *options)
     raise_descriptor_limit(&world);
     if (!raise_walls(options, &sandbox)) end_at_once(EXIT_FAILED);
     if (!open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) || !start_threads(&world) ||
-        !open_query(&world))
+        !open_keeping(&world) || !open_query(&world))
         end_at_once(EXIT_FAILED);
     enter_phase(&world, PHASE_SERVE);
     wait_for_start(&world, STATE_SERVING);

@@ -84,7 +84,10 @@ struct world {
     struct sealer *sealer;
     alignas(64) struct metrics sealer_metrics;
     struct retention_config retention; /* in force */
-    struct keeper *keeper;             /* of segments; its metrics are its own thread's */
+    struct pins *pins;
+    struct selection *selection; /* the keeper reads filters with it */
+    struct retention *keeping;   /* steps are the keeper's, previews the queries' */
+    struct keeper *keeper;       /* of segments; its metrics are its own thread's */
     alignas(64) struct metrics keeper_metrics;
     struct query *query;
     alignas(64) struct metrics query_metrics;

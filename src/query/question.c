@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "coverage.h"
 #include "io/io.h"
+#include "pins_answer.h"
 #include "retention_answer.h"
 #include "search.h"
 #include "trace.h"
@@ -40,6 +41,8 @@ static const struct ending endings[] = {
      "the question needs more memory than a query may use; narrow the time range, add conditions, or lower "
      "the limit"},
     {ERR_NOT_FOUND, 404, "no span of this trace is stored"},
+    {ERR_EXISTS, 409, "there are as many as there may be"},
+    {ERR_READ_ONLY, 503, "the change could not be written"},
     {ERR_FULL, 429, "too many queries are waiting; try again"},
     {ERR_CLOSING, 503, "the server is shutting down; try again"},
     {ERR_CANCELLED, 503, "the client has left"},
@@ -113,6 +116,7 @@ static enum err wait_after(const struct work *work, struct request *request)
 struct outcome {
     struct answer answer;
     bool protobuf, truncated;
+    int status; /* 0: 200 */
 };
 
 static enum err answer_trace(struct work *work, struct outcome *outcome)
@@ -127,6 +131,7 @@ static enum err answer_trace(struct work *work, struct outcome *outcome)
     return err;
 }
 
+/* Questions; what changes something is asked in change(). */
 static enum err run(struct work *work, struct outcome *outcome)
 {
     switch (work->request->kind) {
@@ -135,8 +140,20 @@ static enum err run(struct work *work, struct outcome *outcome)
     case REQUEST_SERVICES: return services_answer(work, &outcome->answer);
     case REQUEST_OPERATIONS: return operations_answer(work, &outcome->answer);
     case REQUEST_RETENTION: return retention_answer(work, &outcome->answer);
+    case REQUEST_PINS: return pins_list_answer(work, &outcome->answer);
+    case REQUEST_PIN_ADD:
+    case REQUEST_PIN_REMOVE:
+    case REQUEST_FILTER: break;
     }
     unreachable("all kinds are listed");
+}
+
+/* Without a version: nothing of it is asked. */
+static enum err change(struct work *work, struct request *request, struct outcome *outcome)
+{
+    if (request->kind == REQUEST_PIN_REMOVE) return pins_remove_answer(work, request, &outcome->answer);
+    outcome->status = 201;
+    return pins_add_answer(work, request, &outcome->answer);
 }
 
 static void send_answer(const struct work *work, struct outcome *outcome)
@@ -149,8 +166,9 @@ static void send_answer(const struct work *work, struct outcome *outcome)
     size_t len;
 
     uint8_t *const body = answer_take(&outcome->answer, &len);
-    exchange_complete(work->ticket, 200, outcome->protobuf ? protobuf_type : json_type, headers,
-                      outcome->truncated ? 2 : 1, body, len);
+    exchange_complete(work->ticket, outcome->status != 0 ? outcome->status : 200,
+                      outcome->protobuf ? protobuf_type : json_type, headers, outcome->truncated ? 2 : 1,
+                      body, len);
 }
 
 static void send_failure(const struct work *work, enum err err)
@@ -167,6 +185,7 @@ static void send_failure(const struct work *work, enum err err)
 
 static enum err ask(struct work *work, struct request *request, struct outcome *outcome)
 {
+    if ((request->kind & (REQUEST_PIN_ADD | REQUEST_PIN_REMOVE)) != 0) return change(work, request, outcome);
     TRY(wait_after(work, request));
     if (!request_resolve(request, io_wall_ns(work->io))) return ERR_MALFORMED;
     snapshot_acquire(&work->snapshot, work->config, work->cache);

@@ -247,15 +247,15 @@ enum { ALL = REQUEST_TRACE | REQUEST_SEARCH | REQUEST_SERVICES | REQUEST_OPERATI
 enum { RANGED = REQUEST_SEARCH | REQUEST_SERVICES | REQUEST_OPERATIONS };
 
 static const struct parameter parameters[] = {
-    {"service", REQUEST_SEARCH | REQUEST_OPERATIONS, false, read_service},
-    {"operation", REQUEST_SEARCH, false, read_operation},
+    {"service", REQUEST_SEARCH | REQUEST_OPERATIONS | REQUEST_FILTER, false, read_service},
+    {"operation", REQUEST_SEARCH | REQUEST_FILTER, false, read_operation},
     {"start", RANGED, false, read_start},
     {"end", RANGED, false, read_end},
-    {"minDuration", REQUEST_SEARCH, false, read_duration_min},
-    {"maxDuration", REQUEST_SEARCH, false, read_duration_max},
-    {"status", REQUEST_SEARCH, false, read_status},
-    {"kind", REQUEST_SEARCH, false, read_kind},
-    {"attr", REQUEST_SEARCH, true, read_attr},
+    {"minDuration", REQUEST_SEARCH | REQUEST_FILTER, false, read_duration_min},
+    {"maxDuration", REQUEST_SEARCH | REQUEST_FILTER, false, read_duration_max},
+    {"status", REQUEST_SEARCH | REQUEST_FILTER, false, read_status},
+    {"kind", REQUEST_SEARCH | REQUEST_FILTER, false, read_kind},
+    {"attr", REQUEST_SEARCH | REQUEST_FILTER, true, read_attr},
     {"limit", REQUEST_SEARCH | REQUEST_RETENTION, false, read_limit},
     {"age", REQUEST_RETENTION, false, read_age},
     {"bytes", REQUEST_RETENTION, false, read_bytes_max},
@@ -289,6 +289,12 @@ static bool read_trace_id(struct request *request, struct slice text)
     return !trace_id_is_zero(&request->trace_id) || refuse(request, "trace id: 32 zeros are not a trace id");
 }
 
+static bool read_id(struct request *request, struct slice text)
+{
+    return (literal_u64(text, &request->id) && request->id > 0) ||
+           refuse(request, "id \"%.*s\": give the number that was answered when it was made", SHOWN(text));
+}
+
 bool request_parse(struct request *request, enum request_kind kind, struct slice rest, struct slice query)
 {
     struct http1_query it;
@@ -299,6 +305,7 @@ bool request_parse(struct request *request, enum request_kind kind, struct slice
     request->duration_max_ns = UINT64_MAX;
     request->limit = REQUEST_LIMIT_DEFAULT;
     if (kind == REQUEST_TRACE && !read_trace_id(request, rest)) return false;
+    if (kind == REQUEST_PIN_REMOVE && !read_id(request, rest)) return false;
     http1_query_init(&it, query, request->text, sizeof request->text);
     while ((err = http1_query_next(&it, &name, &value)) == OK)
         if (!read_parameter(request, name, value)) return false;

@@ -25,6 +25,10 @@ enum request_kind {
     REQUEST_SERVICES = 4,
     REQUEST_OPERATIONS = 8,
     REQUEST_RETENTION = 16,
+    REQUEST_FILTER = 32, /* of a pin or an erasure: no question, only parameters */
+    REQUEST_PINS = 64,
+    REQUEST_PIN_ADD = 128,
+    REQUEST_PIN_REMOVE = 256,
 }; /* bits, for the table of parameters */
 
 /* An attribute of exactly this type and value, at this level. */
@@ -48,6 +52,7 @@ struct moment {
 struct request {
     enum request_kind kind;
     struct trace_id trace_id; /* REQUEST_TRACE */
+    uint64_t id;              /* REQUEST_PIN_REMOVE */
     bool protobuf;
 
     bool has_after; /* wait until this much of the shard's journal is durable */
@@ -69,12 +74,13 @@ struct request {
 
     uint32_t seen;                       /* bit per parameter of the table */
     char message[REQUEST_MESSAGE_MAX];   /* why it was refused, and what to change */
-    uint8_t text[HTTP1_QUERY_MAX + 1];   /* decoded parameters */
+    uint8_t text[HTTP1_QUERY_MAX + 1];   /* decoded parameters; or the body of the request */
+    size_t text_len;                     /* of a body */
     uint8_t values[HTTP1_QUERY_MAX + 1]; /* unquoted keys and values */
     size_t values_len;
 };
 
-/* `rest` is the path behind the route's prefix (REQUEST_TRACE), query the raw query string. false: message
+/* `rest` is the path behind the route's prefix (REQUEST_TRACE, REQUEST_PIN_REMOVE), query the raw query string. false: message
  * tells. */
 bool request_parse(struct request *request, enum request_kind kind, struct slice rest, struct slice query);
 /* Bounds of time that are relative to now. false: message tells. */

@@ -1,12 +1,22 @@
 #include "retention_answer.h"
 
 #include "io/io.h"
+#include "query/selection.h"
 
 struct leaving {
     struct json *json;
     uint32_t listed, limit; /* segments */
     uint64_t segments, spans, bytes;
+    uint64_t held_segments, held_spans;
+    const struct work *work;
 };
+
+static void put_held(struct json *json, const struct retention_row *row)
+{
+    json_member_uint_quoted(json, "pinnedSpans", row->held_spans);
+    json_member_uint_quoted(json, "pinnedBytes", row->held_bytes);
+    if (row->pin_id != 0) json_member_uint_quoted(json, "pin", row->pin_id);
+}
 
 static bool put_row(void *context, const struct retention_row *row)
 {
@@ -14,9 +24,11 @@ static bool put_row(void *context, const struct retention_row *row)
     struct leaving *const leaving = context;
     struct json *const json = leaving->json;
 
-    leaving->segments++;
-    leaving->spans += row->spans;
-    leaving->bytes += row->bytes;
+    leaving->segments += row->held_spans < row->spans;
+    leaving->spans += row->spans - row->held_spans;
+    leaving->bytes += row->bytes - row->held_bytes;
+    leaving->held_segments += row->held_spans > 0;
+    leaving->held_spans += row->held_spans;
     if (leaving->listed == leaving->limit) return true;
     leaving->listed++;
     json_object_begin(json);
@@ -26,8 +38,14 @@ static bool put_row(void *context, const struct retention_row *row)
     json_member_uint_quoted(json, "arrivalLastUnixNano", row->arrival_max_ns);
     json_member_uint_quoted(json, "spans", row->spans);
     json_member_uint_quoted(json, "bytes", row->bytes);
+    if (row->held_spans > 0) put_held(json, row);
     json_object_end(json);
     return true;
+}
+
+static enum err check(void *context)
+{
+    return work_check(((const struct leaving *)context)->work);
 }
 
 static struct retention_config limits_of(const struct work *work)
@@ -69,20 +87,46 @@ static void put_store(struct json *json, struct catalog *catalog, uint64_t free_
     json_object_end(json);
 }
 
-static void put_leaving(struct json *json, const struct work *work, const struct retention_config *limits,
-                        uint64_t free_bytes)
+static enum err list_leaving(struct json *json, const struct work *work,
+                             const struct retention_config *limits, uint64_t free_bytes,
+                             struct leaving *leaving, bool *waits)
 {
-    struct catalog *const catalog = work->config->catalog;
-    struct leaving leaving = {.json = json, .limit = work->request->limit};
+    struct selection *selection;
 
+    TRY(selection_open(&selection));
+    const struct selector_matcher matcher = selection_matcher(selection);
+    const struct retention_question question = {.config = limits,
+                                                .io = work->io,
+                                                .now_ns = io_wall_ns(work->io),
+                                                .free_bytes = free_bytes,
+                                                .matcher = &matcher,
+                                                .check = check,
+                                                .visit = put_row,
+                                                .context = leaving};
     json_key(json, "leaving");
     json_array_begin(json);
-    retention_preview(catalog, limits, io_wall_ns(work->io), free_bytes + catalog_retired_bytes(catalog),
-                      put_row, &leaving);
+    const enum err err = retention_preview(work->config->keeping, &question, waits);
     json_array_end(json);
+    selection_close(selection);
+    return err;
+}
+
+static enum err put_leaving(struct json *json, const struct work *work, const struct retention_config *limits,
+                            uint64_t free_bytes)
+{
+    struct leaving leaving = {.json = json, .limit = work->request->limit, .work = work};
+    bool waits = false;
+
+    TRY(list_leaving(json, work, limits, free_bytes + catalog_retired_bytes(work->config->catalog), &leaving,
+                     &waits));
     json_member_uint(json, "leavingSegments", leaving.segments);
     json_member_uint_quoted(json, "leavingSpans", leaving.spans);
     json_member_uint_quoted(json, "leavingBytes", leaving.bytes);
+    json_member_uint(json, "pinnedSegments", leaving.held_segments);
+    json_member_uint_quoted(json, "pinnedSpans", leaving.held_spans);
+    json_key(json, "waits");
+    json_bool(json, waits);
+    return OK;
 }
 
 enum err retention_answer(struct work *work, struct answer *answer)
@@ -96,7 +140,8 @@ enum err retention_answer(struct work *work, struct answer *answer)
     json_object_begin(json);
     put_limits(json, &limits);
     put_store(json, catalog, free_bytes, total_bytes);
-    put_leaving(json, work, &limits, free_bytes);
+    const enum err err = put_leaving(json, work, &limits, free_bytes);
+    if (err != OK) return err; /* the text is thrown away as it is */
     json_object_end(json);
     return answer_json_end(answer);
 }

@@ -6,12 +6,14 @@
 
 #include "answer.h"
 #include "base/assert.h"
+#include "order.h"
 #include "pool.h"
 
 #include <strings.h>
 
 static const char json_type[] = "application/json";
 static const char traces_path[] = "/query/v1/traces/";
+static const char pins_path[] = "/query/v1/pins/";
 
 static void refuse(struct exchange *exchange, int status, const char *message)
 {
@@ -34,6 +36,21 @@ static bool text_contains(struct slice text, const char *word)
     return false;
 }
 
+/* JSON, or nothing is done: so a page of another site cannot send it without asking first. */
+static bool takes_body(struct exchange *exchange, struct request *request)
+{
+    const struct http1_request *const http = exchange_request(exchange);
+    const struct slice body = exchange_small_body(exchange);
+
+    if (http->content_encoding.len > 0 || http->content_type.len < sizeof json_type - 1 ||
+        strncasecmp((const char *)http->content_type.ptr, json_type, sizeof json_type - 1) != 0)
+        return false;
+    assert(body.len <= sizeof request->text);
+    if (body.len > 0) memcpy(request->text, body.ptr, body.len);
+    request->text_len = body.len;
+    return true;
+}
+
 static void submit(struct query *query, struct exchange *exchange, enum request_kind kind, struct slice rest)
 {
     const struct http1_request *const http = exchange_request(exchange);
@@ -53,19 +70,29 @@ static void submit(struct query *query, struct exchange *exchange, enum request_
         pool_give_back(query, job);
         return;
     }
+    if (kind == REQUEST_PIN_ADD && !takes_body(exchange, &job->request)) {
+        refuse(exchange, 415, "send a JSON object, not encoded, with Content-Type: application/json");
+        pool_give_back(query, job);
+        return;
+    }
     job->request.protobuf = text_contains(http->accept, "application/x-protobuf");
     job->submitted_ns = exchange_now_ns(exchange);
     exchange_defer(exchange, &job->ticket);
     pool_submit(query, job);
 }
 
-static void handle_trace(struct exchange *exchange, void *context)
+static struct slice behind(struct exchange *exchange, const char *prefix)
 {
     const struct slice path = exchange_request(exchange)->path;
-    const size_t prefix = sizeof traces_path - 1;
+    const size_t len = strlen(prefix);
 
-    assert(path.len >= prefix);
-    submit(context, exchange, REQUEST_TRACE, slice_of(path.ptr + prefix, path.len - prefix));
+    assert(path.len >= len);
+    return slice_of(path.ptr + len, path.len - len);
+}
+
+static void handle_trace(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_TRACE, behind(exchange, traces_path));
 }
 
 static void handle_search(struct exchange *exchange, void *context)
@@ -88,6 +115,21 @@ static void handle_retention(struct exchange *exchange, void *context)
     submit(context, exchange, REQUEST_RETENTION, (struct slice){0});
 }
 
+static void handle_pins(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_PINS, (struct slice){0});
+}
+
+static void handle_pin_add(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_PIN_ADD, (struct slice){0});
+}
+
+static void handle_pin_remove(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_PIN_REMOVE, behind(exchange, pins_path));
+}
+
 void routes_init(struct query *query)
 {
     static const struct route table[] = {
@@ -96,13 +138,19 @@ void routes_init(struct query *query)
         {.path = "/query/v1/services", .handle = handle_services},
         {.path = "/query/v1/operations", .handle = handle_operations},
         {.path = "/query/v1/retention", .handle = handle_retention},
+        {.path = "/query/v1/pins", .handle = handle_pins},
+        {.path = "/query/v1/pins",
+         .method = HTTP1_POST,
+         .small_body_max = ORDER_BYTES_MAX,
+         .handle = handle_pin_add},
+        {.path = pins_path, .prefix = true, .method = HTTP1_DELETE, .handle = handle_pin_remove},
     };
+    static_assert(HTTP1_GET == 0, "the method of a row that names none");
     static_assert(sizeof table == sizeof query->routes, "the table fits");
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         query->routes[i] = table[i];
         query->routes[i].role = ROLE_QUERY;
-        query->routes[i].method = HTTP1_GET;
         query->routes[i].context = query;
     }
 }

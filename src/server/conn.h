@@ -87,6 +87,8 @@ struct conn {
     struct io_op send_op;
 
     struct shard_body body; /* ptr NULL: none held */
+    uint8_t *small;         /* body of a route with small_body_max, from the heap; NULL: none */
+    size_t small_len;
     uint64_t body_begin_ns;
     uint64_t body_bytes; /* received of this body, kept or dropped */
     struct shard_ingest ingest;

@@ -7,6 +7,8 @@
 #include "intake.h"
 #include "status.h"
 
+#include <stdlib.h>
+
 enum { PROBE_BYTES = 16 * 1024 };
 
 static uint64_t at_most(uint64_t a, uint64_t b)
@@ -39,11 +41,40 @@ static bool is_kept(const struct conn *conn)
     return conn->stage == CONN_BODY && conn->exchange.route != NULL && conn->exchange.route->streams_body;
 }
 
+static bool is_small(const struct conn *conn)
+{
+    return conn->stage == CONN_BODY && conn->exchange.route != NULL &&
+           conn->exchange.route->small_body_max > 0;
+}
+
+/* Such a body is rare and short: it lives on the heap until the request is answered. */
+static void keep_small(struct conn *conn, struct slice bytes)
+{
+    const size_t max = conn->exchange.route->small_body_max;
+
+    if (conn->small == NULL) conn->small = malloc(max);
+    if (conn->small != NULL && conn->body_bytes <= max) {
+        memcpy(conn->small + conn->small_len, bytes.ptr, bytes.len);
+        conn->small_len += bytes.len;
+        return;
+    }
+    const bool no_memory = conn->small == NULL;
+    conn->exchange.keep_alive = false;
+    conn_answer(conn, no_memory ? 503 : 413, "text/plain", NULL, 0,
+                slice_text(no_memory ? "503 no memory for the body at the moment"
+                                     : "413 the body is larger than this path takes"),
+                NULL);
+}
+
 void conn_body_append(struct conn *conn, struct slice bytes)
 {
     struct shard_body *const body = &conn->body;
 
     conn->body_bytes += bytes.len;
+    if (is_small(conn)) {
+        keep_small(conn, bytes);
+        return;
+    }
     if (!is_kept(conn)) {
         if (conn->stage == CONN_DISCARDING) {
             if (conn->body_bytes > DISCARD_BYTES_MAX + DROP_BYTES_MAX) conn_close(conn, true);
@@ -107,4 +138,7 @@ void conn_body_release(struct conn *conn)
 {
     if (conn->body.ptr != NULL) shard_body_release(conn->server->config.shard, &conn->body);
     conn->body = (struct shard_body){0};
+    free(conn->small);
+    conn->small = NULL;
+    conn->small_len = 0;
 }

@@ -73,7 +73,10 @@ void conn_on_head(struct conn *conn)
     exchange->route = judge_route(conn);
     if (exchange->route == NULL) return;
     if (!exchange->route->streams_body && request->content_length > DROP_BYTES_MAX) {
-        answer_text(conn, 413, "413 this path takes no body", NULL);
+        answer_text(conn, 413,
+                    exchange->route->small_body_max > 0 ? "413 the body is larger than this path takes"
+                                                        : "413 this path takes no body",
+                    NULL);
         return;
     }
     if (exchange->route->judge != NULL) exchange->route->judge(exchange, exchange->route->context);

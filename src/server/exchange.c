@@ -31,6 +31,13 @@ struct shard *exchange_shard(struct exchange *exchange)
     return conn_of(exchange)->server->config.shard;
 }
 
+struct slice exchange_small_body(const struct exchange *exchange)
+{
+    const struct conn *const conn = conn_of(exchange);
+
+    return slice_of(conn->small, conn->small_len);
+}
+
 uint64_t exchange_now_ns(const struct exchange *exchange)
 {
     return io_now_ns(conn_of(exchange)->server->io);

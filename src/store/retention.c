@@ -395,9 +395,14 @@ bool retention_step(struct retention *retention, struct io *io, uint64_t now_ns)
     return false;
 }
 
-void retention_close(struct retention *retention, struct io *io)
+void retention_pause(struct retention *retention, struct io *io)
 {
     end_sifting(retention, io);
+}
+
+void retention_close(struct retention *retention, struct io *io)
+{
+    retention_pause(retention, io);
     if (retention->guard != NULL) pin_guard_close(retention->guard);
     pthread_mutex_destroy(&retention->mutex);
     free(retention);

@@ -140,6 +140,10 @@ static enum err run(struct work *work, struct answer *answer, bool *truncated)
     case REQUEST_OPERATIONS: return operations_answer(work, answer);
     case REQUEST_RETENTION: return retention_answer(work, answer);
     case REQUEST_TRACE: break;
+    case REQUEST_PINS:
+    case REQUEST_PIN_ADD:
+    case REQUEST_PIN_REMOVE:
+    case REQUEST_FILTER: cr_assert(false, "not a question"); break;
     }
     TRY(trace_collect(work, &work->request->trace_id, &trace));
     const enum err err = work->request->protobuf ? trace_protobuf(&trace, answer)

@@ -7,7 +7,9 @@
 
 #include "base/log.h"
 #include "io/io.h"
+#include "query/selection.h"
 #include "server/server_fixture.h"
+#include "store/pins.h"
 
 #include <criterion/criterion.h>
 #include <ftw.h>
@@ -19,6 +21,7 @@
 
 static struct fixture fixture;
 static struct query *query;
+static struct selection *selection;
 static struct query_config config;
 static struct metrics metrics;
 static struct answer_text answer;
@@ -110,6 +113,11 @@ static bool start(void)
     log_set_level(LOG_ERROR);
     config.metrics = &metrics;
     open_catalog();
+    cr_assert_eq(pins_open(io, dir, 1, &config.pins), OK);
+    cr_assert_eq(selection_open(&selection), OK);
+    const struct selector_matcher matcher = selection_matcher(selection);
+    cr_assert_eq(retention_open(config.catalog, &config.retention, config.pins, &matcher, &config.keeping),
+                 OK);
     cr_assert_eq(query_open(&config, &query), OK);
     const struct route *const routes = query_routes(query, &routes_count);
     fixture_init(&fixture, routes, routes_count);
@@ -122,6 +130,9 @@ static void stop(void)
     fixture_drain(&fixture);
     query_close(query);
     fixture_close(&fixture);
+    retention_close(config.keeping, io);
+    selection_close(selection);
+    pins_close(config.pins);
     catalog_close(config.catalog, io);
     io_dir_close(io, dir);
     io_close(io);
@@ -145,6 +156,19 @@ static int get_into(struct answer_text *out, const char *target, const char *fie
 static int get(const char *target, const char *fields)
 {
     return get_into(&answer, target, fields);
+}
+
+static int send_to(const char *method, const char *target, const char *fields, const char *body)
+{
+    char text[8192];
+
+    const int fd = client_open(fixture.port[ROLE_QUERY]);
+    snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n%s\r\n%s",
+             method, target, strlen(body), fields, body);
+    client_send(fd, text);
+    const int status = client_receive(fd, &answer, false);
+    close(fd);
+    return status;
 }
 
 static bool head_has(const char *words)
@@ -304,6 +328,93 @@ Test(routes, retention_says_what_would_leave)
     cr_assert_eq(get("/query/v1/retention?age=soon", ""), 400);
     cr_assert_eq(get("/query/v1/retention?bytes=many", ""), 400);
     cr_assert_eq(get("/query/v1/retention?service=shop", ""), 400);
+    stop();
+}
+
+/* ---- pins ------------------------------------------------------------------------------------------------- */
+
+#define JSON_TYPE "Content-Type: application/json\r\n"
+
+static int post_pin(const char *body)
+{
+    return send_to("POST", "/query/v1/pins", JSON_TYPE, body);
+}
+
+Test(routes, pins_are_set_listed_and_removed)
+{
+    config.retention = (struct retention_config){.bytes_max = 7};
+    if (!start()) return;
+    cr_assert_eq(get("/query/v1/pins", ""), 200);
+    cr_assert(body_has("{\"pins\":[],\"pinsMax\":1024,\"damaged\":false}"), "%s", answer.body);
+    cr_assert_eq(post_pin("{\"traceId\":\"" SOME_ID "\",\"owner\":\"ann\",\"reason\":\"incident \\u00e4\","
+                          "\"expires\":\"90d\"}"),
+                 201, "%s", answer.body);
+    cr_assert(body_has("{\"id\":\"1\",\"traceId\":\"" SOME_ID "\",\"owner\":\"ann\",\"reason\":\"incident "));
+    cr_assert(body_has("\"expiresUnixNano\":") && body_has("\"inForce\":true"));
+    cr_assert_eq(post_pin("{\"start\":\"0\",\"end\":1500,\"filter\":\"service=shop\",\"owner\":\"bob\","
+                          "\"reason\":\"audit\",\"expires\":\"never\"}"),
+                 201, "%s", answer.body);
+    cr_assert(body_has("\"startUnixNano\":\"0\",\"endUnixNano\":\"1500\",\"filter\":\"service=shop\""));
+    cr_assert_eq(get("/query/v1/retention", ""), 200);
+    cr_assert(body_has("\"pinnedSpans\":\"1\",\"pinnedBytes\":") && body_has("\"pin\":\"2\""), "%s",
+              answer.body);
+    cr_assert(body_has("\"leavingSegments\":0,\"leavingSpans\":\"0\""));
+    cr_assert_eq(send_to("DELETE", "/query/v1/pins/2", "", ""), 200);
+    cr_assert(body_has("{\"removed\":\"2\"}"));
+    cr_assert_eq(send_to("DELETE", "/query/v1/pins/2", "", ""), 404);
+    cr_assert(body_has("there is no pin 2"));
+    cr_assert_eq(send_to("DELETE", "/query/v1/pins/all", "", ""), 400);
+    cr_assert_eq(get("/query/v1/pins", ""), 200);
+    cr_assert(body_has("\"id\":\"1\"") && !body_has("\"id\":\"2\""));
+    stop();
+}
+
+static const struct {
+    const char *body, *words;
+} bad_pins[] = {
+    {"", "no JSON object"},
+    {"[]", "an object is expected, at byte"},
+    {"{\"owner\":", "no JSON object"},
+    {"{} x", "no JSON object"},
+    {"{\"owner\":\"a\",\"owner\":\"b\"}", "owner: given more than once"},
+    {"{\"traceid\":\"\"}", "member \\\"traceid\\\": not known here"},
+    {"{\"traceId\":\"12\"}", "traceId: give 32 hexadecimal digits"},
+    {"{\"traceId\":{}}", "traceId: give a string"},
+    {"{\"start\":\"soon\"}", "start: \\\"soon\\\" is no time"},
+    {"{\"filter\":\"sevrice=a\"}", "filter: parameter sevrice: not known here"},
+    {"{\"filter\":\"service=a&limit=3\"}", "filter: parameter limit: not known here"},
+    {"{\"filter\":\"start=3\"}", "filter: parameter start: not known here"},
+    {"{\"owner\":\"a\",\"reason\":\"b\",\"expires\":\"1d\"}", "give a traceId, or a start"},
+    {"{\"start\":5,\"end\":5,\"owner\":\"a\",\"reason\":\"b\",\"expires\":\"1d\"}",
+     "end: is not after start"},
+    {"{\"start\":5,\"reason\":\"b\",\"expires\":\"1d\"}", "owner: is missing"},
+    {"{\"start\":5,\"owner\":\"b\",\"expires\":\"1d\"}", "reason: is missing"},
+    {"{\"start\":5,\"owner\":\"b\",\"reason\":\"b\"}", "expires: is missing"},
+    {"{\"start\":5,\"owner\":\"b\",\"reason\":\"b\",\"expires\":7}", "expires: is over already"},
+    {"{\"start\":5,\"owner\":\"b\",\"reason\":\"b\",\"expires\":\"0s\"}", "expires: is over at once"},
+    {"{\"owner\":\"\\u0007\"}", "owner: holds a control character"},
+    {"{\"traceId\":\"" SOME_ID "\",\"end\":5,\"owner\":\"b\",\"reason\":\"b\",\"expires\":\"1d\"}",
+     "traceId: means all spans of the trace"},
+};
+
+Test(routes, pins_that_are_none_are_refused_by_name)
+{
+    static char large[5000];
+
+    if (!start()) return;
+    for (size_t i = 0; i < sizeof bad_pins / sizeof bad_pins[0]; i++) {
+        cr_assert_eq(post_pin(bad_pins[i].body), 400, "%s", bad_pins[i].body);
+        cr_assert(body_has(bad_pins[i].words), "%s: %s", bad_pins[i].body, answer.body);
+    }
+    cr_assert_eq(send_to("POST", "/query/v1/pins", "", "{}"), 415, "no page of another site can send it");
+    cr_assert_eq(send_to("POST", "/query/v1/pins", JSON_TYPE "Content-Encoding: gzip\r\n", "{}"), 415);
+    memset(large, ' ', sizeof large - 1);
+    cr_assert_eq(post_pin(large), 413);
+    cr_assert(strstr(answer.body, "larger than this path takes") != NULL);
+    cr_assert_eq(send_to("PUT", "/query/v1/pins", JSON_TYPE, "{}"), 405);
+    cr_assert(head_has("Allow: GET, HEAD, POST\r\n"), "%s", answer.head);
+    cr_assert_eq(get("/query/v1/pins", ""), 200);
+    cr_assert(body_has("\"pins\":[]"));
     stop();
 }
 
