@@ -7,7 +7,10 @@
 
 #include "model.h"
 
+#include "query/selection.h"
 #include "store/compaction.h"
+#include "store/pins.h"
+#include "store/retention.h"
 
 enum {
     DEPTH_MAX = 3,   /* a crash, in its recovery or second life, in the recovery of that */
@@ -31,10 +34,15 @@ struct life {
     unsigned sendings_count;
     uint64_t position;           /* of the last answer */
     struct compactor *compactor; /* NULL until needed */
+    bool trims;                  /* the three below are there from the start */
+    struct pins *pins;
+    struct selection *selection;
+    struct retention *retention;
     unsigned depth;
     bool serving; /* from the end of recovery to the beginning of the stop: the live set may be looked at */
     bool disordered;
     uint64_t merge_steps; /* that did something, in all lives */
+    uint64_t rewrites;    /* by retention, in all lives */
 };
 
 static struct live_block *pools[DEPTH_MAX + 1][POOL_BLOCKS];
@@ -108,8 +116,7 @@ static inline void life_send(struct life *life, const struct step *step)
         };
         shard_ingest(life->world.shard, &sending->ingest);
         /* queued: from now on it may come back after a crash */
-        if (sending->journaled && sending->ingest.live != NULL)
-            life->model.ids[life->model.count++] = step->id;
+        if (sending->journaled && sending->ingest.live != NULL) model_sent(&life->model, step->id);
     } else {
         sending->landed = true;
     }
@@ -152,6 +159,121 @@ static inline void life_merge(struct life *life)
         life->merge_steps++;
 }
 
+/* ---- retention and pins ------------------------------------------------------------------------------ */
+
+/* A trace, or a range that holds whole traces: matches then do not depend on what is sealed. */
+static inline struct pin life__pin(const struct model_pin *asked)
+{
+    const uint32_t first_id = asked->first_trace * 3;
+    struct pin pin = {.owner = "sim", .reason = "campaign"};
+
+    if (asked->traces == 1) {
+        pin.selector.by_trace = true;
+        bodies_trace_id(first_id, pin.selector.trace_id.bytes);
+    } else {
+        pin.selector.start_ns = bodies_start_ns(first_id);
+        pin.selector.end_ns = bodies_start_ns(first_id + 3 * asked->traces);
+    }
+    return pin;
+}
+
+static inline void life_pin(struct life *life, const struct step *step)
+{
+    struct model *const model = &life->model;
+
+    if (model->asked_count == MODEL_PINS_MAX) return;
+    struct model_pin *const asked = &model->asked[model->asked_count++];
+    *asked = (struct model_pin){bodies_trace_number(step->id), 1 + step->id % 3};
+    struct pin pin = life__pin(asked);
+    if (pins_add(life->pins, life->world.pool_io, 0, &pin) == OK) model_pin_counts(model, asked);
+}
+
+static inline void life__on_sealed(void *context, uint64_t span_id, struct slice span, bool sealed)
+{
+    (void)span, (void)sealed;
+    ((bool *)context)[span_id >> 32 < WORKLOAD_IDS_MAX ? span_id >> 32 : 0] = true;
+}
+
+/* What lies in segments may leave from now on, unless it is pinned. */
+static inline void life__expose(struct life *life)
+{
+    static bool sealed[WORKLOAD_IDS_MAX];
+    const struct world__emit emit = {life__on_sealed, sealed};
+    const struct catalog_view *const view = catalog_acquire(life->world.catalog);
+
+    memset(sealed, 0, sizeof sealed);
+    for (uint32_t i = 0; i < catalog_blocks(view); i++)
+        (void)world__block(life->world.pool_io, view, i, &emit);
+    catalog_release(life->world.catalog, view);
+    for (unsigned i = 0; i < life->model.count; i++)
+        life->model.may_leave[i] |= !life->model.pinned[i] && sealed[life->model.ids[i]];
+}
+
+static inline void life_retain(struct life *life)
+{
+    struct world *const world = &life->world;
+    const uint64_t rewrites = retention_counts(life->retention)->rewrites;
+
+    life__expose(life);
+    (void)retention_step(life->retention, world->pool_io, io_wall_ns(world->pool_io));
+    life->rewrites += retention_counts(life->retention)->rewrites - rewrites;
+}
+
+static inline bool life__is_pin(const struct pin *found, const struct model_pin *asked)
+{
+    const struct pin pin = life__pin(asked);
+
+    return memcmp(&pin.selector, &found->selector, sizeof pin.selector) == 0;
+}
+
+/* A pin that was not answered, or was told to have failed, may be there, if somebody asked for it. */
+static inline bool life__adopt(struct model *model, const struct pin *found)
+{
+    for (unsigned i = 0; i < model->asked_count; i++) {
+        if (!life__is_pin(found, &model->asked[i])) continue;
+        model_pin_counts(model, &model->asked[i]);
+        return true;
+    }
+    return false;
+}
+
+/* Pins that were answered are there, and at most one more. */
+static inline bool life__pins_hold(struct life *life)
+{
+    struct model *const model = &life->model;
+    const struct pin_list *const list = pins_acquire(life->pins);
+    const unsigned answered = model->pins_count;
+    bool hold = !list->damaged && list->count >= answered && list->count <= answered + 1;
+
+    for (uint32_t i = 0; hold && i < answered; i++)
+        hold = life__is_pin(&list->pins[i], &model->pins[i]);
+    if (hold && list->count > answered) hold = life__adopt(model, &list->pins[answered]);
+    pins_release(life->pins, list);
+    return hold;
+}
+
+static inline enum err life__open_retention(struct life *life)
+{
+    const struct retention_config config = {.bytes_max = 1};
+    struct world *const world = &life->world;
+
+    TRY(pins_open(world->pool_io, world->root, world->superblock.instance, &life->pins));
+    TRY(selection_open(&life->selection));
+    const struct selector_matcher matcher = selection_matcher(life->selection);
+    TRY(retention_open(world->catalog, &config, life->pins, &matcher, &life->retention));
+    return life__pins_hold(life) ? OK : ERR_CORRUPT;
+}
+
+static inline void life__close_retention(struct life *life)
+{
+    if (life->retention != NULL) retention_close(life->retention, life->world.pool_io);
+    if (life->selection != NULL) selection_close(life->selection);
+    if (life->pins != NULL) pins_close(life->pins);
+    life->retention = NULL;
+    life->selection = NULL;
+    life->pins = NULL;
+}
+
 static inline void life_take(struct life *life, const struct step *step)
 {
     struct world *world = &life->world;
@@ -168,6 +290,8 @@ static inline void life_take(struct life *life, const struct step *step)
     case STEP_LAND: life_land(life); return;
     case STEP_FAULT: life_fail_soon(life, step->id); return;
     case STEP_MERGE: life_merge(life); return;
+    case STEP_PIN: life_pin(life, step); return;
+    case STEP_RETAIN: life_retain(life); return;
     case STEP_IDLE:
         for (unsigned turn = 0; turn < 4; turn++)
             shard_turn(world->shard, NS_PER_S);
@@ -188,7 +312,14 @@ static inline enum err life_begin(struct life *life, struct sim *sim, const stru
     life->serving = false;
     life->sendings_count = 0;
     life->compactor = NULL;
-    const enum err err = world_start(&life->world, &config);
+    enum err err = world_start(&life->world, &config);
+    if (err == OK && life->trims) {
+        err = life__open_retention(life);
+        if (err != OK) {
+            life__close_retention(life);
+            world_stop(&life->world);
+        }
+    }
     life->serving = err == OK;
     return err;
 }
@@ -208,13 +339,14 @@ static inline void life_finish(struct life *life)
     }
     life->serving = false;
     if (life->compactor != NULL) compactor_close(life->compactor, life->world.pool_io);
+    life__close_retention(life);
     world_stop(&life->world);
 }
 
 /* How many requests must come back if the life ended now: what was answered, or could be seen. */
 static inline unsigned life_promised(const struct life *life)
 {
-    if (!life->serving) return life->model.acked;
+    if (!life->serving || life->trims) return life->model.acked;
     const unsigned visible = model_visible(&life->model, &life->world);
 
     return visible > life->model.acked ? visible : life->model.acked;

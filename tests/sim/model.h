@@ -10,11 +10,45 @@
 #include "../unit/shard/world.h"
 #include "workload.h"
 
+enum { MODEL_PINS_MAX = 64 };
+
 struct model {
     uint32_t ids[WORKLOAD_STEPS_MAX]; /* in LSN order, repeats included */
     unsigned count;
     unsigned acked; /* the first so many were answered OK */
+    /* where retention removes what it may (workload_shape.trims) */
+    bool may_leave[WORKLOAD_STEPS_MAX]; /* by place: it was in a closed segment when retention took a step */
+    bool pinned[WORKLOAD_STEPS_MAX];    /* by place: a pin that was answered before holds it */
+    bool gone[WORKLOAD_STEPS_MAX];      /* by place: the last comparison did not find it */
+    struct model_pin {
+        uint32_t first_trace, traces; /* bodies_trace_number() */
+    } pins[MODEL_PINS_MAX];           /* that were answered, or were there after a crash */
+    struct model_pin asked[MODEL_PINS_MAX];
+    unsigned pins_count, asked_count;
 };
+
+static inline bool model_is_pinned(const struct model *model, uint32_t id)
+{
+    for (unsigned i = 0; i < model->pins_count; i++)
+        if (bodies_trace_number(id) - model->pins[i].first_trace < model->pins[i].traces) return true;
+    return false;
+}
+
+/* A request that is queued, and from now on may come back after a crash. */
+static inline void model_sent(struct model *model, uint32_t id)
+{
+    model->may_leave[model->count] = false;
+    model->pinned[model->count] = model_is_pinned(model, id);
+    model->ids[model->count++] = id;
+}
+
+/* A pin counts: it holds what nothing has had the right to remove. */
+static inline void model_pin_counts(struct model *model, const struct model_pin *pin)
+{
+    model->pins[model->pins_count++] = *pin;
+    for (unsigned i = 0; i < model->count; i++)
+        model->pinned[i] |= !model->may_leave[i] && model_is_pinned(model, model->ids[i]);
+}
 
 /* LOST: acknowledged and gone, or gone without a word. */
 enum verdict { GOOD, LOST, DOUBLED, WRONG };
@@ -47,10 +81,30 @@ static inline void model__on_span(void *context, uint64_t span_id, struct slice 
 }
 
 /*
+ * The first requests up to some one must be there, but for those that may have left, and none behind it. seen: how often each
+ * was; total: all of them.
+ */
+static inline enum verdict model__prefix(struct model *model, unsigned must, unsigned total, uint32_t *seen,
+                                         unsigned *prefix)
+{
+    unsigned i = 0;
+
+    for (; i < model->count && (total > 0 || i < must); i++) {
+        model->gone[i] = seen[model->ids[i]] == 0;
+        if (model->gone[i] && (model->pinned[i] || !model->may_leave[i])) return LOST;
+        if (model->gone[i]) continue;
+        seen[model->ids[i]]--;
+        total--;
+    }
+    *prefix = i;
+    return total > 0 || i < must ? LOST : GOOD;
+}
+
+/*
  * Compares all that the store shows with the model. On GOOD *prefix is the number of requests that are there.
  * must: how many must be there, acked or more.
  */
-static inline enum verdict model_compare(const struct model *model, unsigned must, struct world *world,
+static inline enum verdict model_compare(struct model *model, unsigned must, struct world *world,
                                          unsigned *prefix)
 {
     static struct model__found found;
@@ -75,13 +129,21 @@ static inline enum verdict model_compare(const struct model *model, unsigned mus
         if (seen[id] > 0 && sent[id] == 0) return WRONG; /* from nowhere, or back from the dead */
         if (seen[id] > sent[id]) return DOUBLED;
     }
-    if (total < must) return LOST;
-    for (unsigned i = 0; i < total; i++) {
-        if (seen[model->ids[i]] == 0) return LOST; /* a hole in the prefix */
-        seen[model->ids[i]]--;
+    return model__prefix(model, must, total, seen, prefix);
+}
+
+/* What is there becomes the whole model: what is not there now must never come back. */
+static inline void model_settle(struct model *model, unsigned prefix)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < prefix; i++) {
+        if (model->gone[i]) continue;
+        model->ids[kept] = model->ids[i];
+        model->may_leave[kept] = model->may_leave[i];
+        model->pinned[kept++] = model->pinned[i];
     }
-    *prefix = total;
-    return GOOD;
+    model->count = model->acked = kept;
 }
 
 /*

@@ -26,6 +26,8 @@ enum step_kind {
     STEP_LAND,      /* turns until every answer has come */
     STEP_IDLE,      /* some seconds pass */
     STEP_MERGE,     /* one step of compaction, as if all windows were over */
+    STEP_PIN,       /* a pin is set: for the trace of a request sent before, or a range with it */
+    STEP_RETAIN,    /* one step of retention that removes all it may */
     STEP_FAULT,     /* some operation soon fails: a write, a sync or a call on a name */
 };
 
@@ -91,11 +93,23 @@ static inline void workload__add_failing_seal(struct workload *workload)
         workload__add(workload, steps[i], (uint32_t)workload_draw(workload, 1000));
 }
 
+/* Pins for what was sent of late, which is not sealed yet or just has been; then steps that would remove it. */
+static inline void workload__add_trimming(struct workload *workload, uint32_t id, uint32_t first_id)
+{
+    const uint64_t back = workload_draw(workload, 8);
+
+    if (workload_draw(workload, 6) == 0)
+        workload__add(workload, STEP_PIN, id > first_id + back ? id - (uint32_t)back : id);
+    for (uint64_t steps = workload_draw(workload, 3) == 0 ? 1 + workload_draw(workload, 4) : 0; steps > 0; steps--)
+        workload__add(workload, STEP_RETAIN, 0);
+}
+
 struct workload_shape {
     uint32_t first_id;
     unsigned requests;
     unsigned close_every; /* about so many requests, a live block is closed */
     unsigned faults;      /* in a hundred requests */
+    bool trims;  /* retention removes what pins do not hold */
     bool merges; /* segments are merged; then nothing is sent twice, for equal spans would become one */
 };
 
@@ -117,6 +131,7 @@ static inline void workload_make(struct workload *workload, uint64_t seed, const
         if (workload_draw(workload, 20) == 0) workload__add(workload, STEP_IDLE, 0);
         for (uint64_t steps = shape->merges ? workload_draw(workload, 3) : 0; steps > 0; steps--)
             workload__add(workload, STEP_MERGE, 0);
+        if (shape->trims) workload__add_trimming(workload, id, shape->first_id);
     }
     workload__add(workload, STEP_LAND, 0);
     for (unsigned steps = shape->merges ? 6 : 0; steps > 0; steps--)

@@ -64,12 +64,24 @@ static inline void bodies__int(struct wire_writer *writer, uint32_t field, const
     wire_close_message(writer, field, pair);
 }
 
-/* The trace of a request's spans; three requests in a row share one. */
+/* Three requests in a row share a trace. */
+static inline uint32_t bodies_trace_number(uint32_t request)
+{
+    return request / 3;
+}
+
 static inline void bodies_trace_id(uint32_t request, uint8_t out[16])
 {
-    const uint64_t low = hash_mix(request / 3 + 1, 11), high = hash_mix(request / 3 + 1, 13) | 1;
+    const uint64_t number = bodies_trace_number(request) + 1;
+    const uint64_t low = hash_mix(number, 11), high = hash_mix(number, 13) | 1;
     memcpy(out, &high, 8);
     memcpy(out + 8, &low, 8);
+}
+
+/* When its first span begins; all of them before the first one of the next request. */
+static inline uint64_t bodies_start_ns(uint32_t request)
+{
+    return 1700000000000000000ULL + (uint64_t)request * 1000003;
 }
 
 /* Writes the Span message, backwards. */
@@ -78,7 +90,7 @@ static inline void bodies_span(const struct bodies_request *request, uint32_t in
 {
     static const char *const methods[] = {"GET", "PUT", "POST"};
     const uint32_t odd = request->id + index;
-    const uint64_t start_ns = 1700000000000000000ULL + (uint64_t)request->id * 1000003 + index * 977;
+    const uint64_t start_ns = bodies_start_ns(request->id) + index * 977;
     uint8_t trace_id[16], span_id[8], parent[8];
     char name[32];
 
