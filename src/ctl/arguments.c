@@ -15,8 +15,9 @@ static enum ctl_exit complain(const struct arguments *arguments, const char *wha
 
 static void print_help(const struct arguments *arguments)
 {
-    printf("Usage: spanmillctl %s %s [OPTIONS]\n\n%s\n", arguments->command, arguments->operand,
-           arguments->about);
+    printf("Usage: spanmillctl %s %s%s%s%s [OPTIONS]\n\n%s\n", arguments->command, arguments->operand,
+           arguments->second != NULL ? " [" : "", arguments->second != NULL ? arguments->second : "",
+           arguments->second != NULL ? "]" : "", arguments->about);
     for (unsigned i = 0; i < arguments->rows_count; i++) {
         const struct argument *const row = &arguments->rows[i];
         char left[64];
@@ -92,13 +93,15 @@ enum ctl_exit arguments_parse(struct arguments *arguments, int count, const char
             print_help(arguments);
             return CTL_FINE;
         }
-    arguments->value = NULL;
+    arguments->value = arguments->second_value = NULL;
     for (int at = 0; at < count; at++) {
         if (strncmp(words[at], "--", 2) == 0) {
             const enum ctl_exit code = parse_option(arguments, count, words, &at);
             if (code != CTL_GO_ON) return code;
         } else if (arguments->value == NULL) {
             arguments->value = words[at];
+        } else if (arguments->second != NULL && arguments->second_value == NULL) {
+            arguments->second_value = words[at];
         } else {
             return complain(arguments, "one is enough:", words[at]);
         }

@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { ARGUMENTS_OPERANDS_MAX = 1 };
-
 /* How a command ends. */
 enum ctl_exit {
     CTL_FINE = 0,
@@ -32,11 +30,13 @@ struct argument {
 struct arguments {
     const char *command;
     const char *operand; /* as in the help, e.g. "FILE"; there must be one */
+    const char *second;  /* the same; there may be one; NULL: there is none */
     const char *about;   /* a few lines, with their ends */
     const char *after;   /* examples and the like, printed last */
     const struct argument *rows;
     unsigned rows_count;
-    const char *value; /* the operand given */
+    const char *value;        /* the operand given */
+    const char *second_value; /* NULL: none */
 };
 
 /* CTL_GO_ON, or how to end: the help has been printed, or on standard error what was not understood. */

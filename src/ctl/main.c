@@ -11,13 +11,15 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"inspect", command_inspect, "shows what a file of a data directory holds, and where its bytes go"},
+    {"pin", command_pin, "says what a running server must not let go, whatever retention says"},
+    {"retention", command_retention, "says what would leave a running server's store now"},
     {"verify", command_verify, "checks every byte of a data directory, and says where damage is"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void help(FILE *to)
 {
-    fputs("spanmillctl " SPANMILL_VERSION ": looks at a data directory of spanmill, without a server.\n\n"
+    fputs("spanmillctl " SPANMILL_VERSION ": looks at a data directory of spanmill without a server, and tells a server what to keep.\n\n"
           "Usage: spanmillctl COMMAND [OPTIONS]\n\n",
           to);
     for (size_t i = 0; i < COMMANDS; i++)

@@ -1,0 +1,81 @@
+/* spanmillctl retention preview: what would leave now, by the rules in force or by others, and what pins hold of it. */
+#include "client.h"
+#include "commands.h"
+#include "listing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char about[] = "What would leave the store now, and what pins hold of it. Nothing is changed. The server "
+                            "is asked.\n";
+static const char after[] = "  spanmillctl retention preview\n"
+                            "  spanmillctl retention preview --age 168h --json | jq '.leavingSpans'\n\n";
+
+struct retention_options {
+    const char *server, *age;
+    uint64_t bytes, free;
+    bool bytes_given, free_given, json;
+};
+
+static bool build_target(const struct retention_options *options, char *target, size_t capacity)
+{
+    size_t len = (size_t)snprintf(target, capacity, "/query/v1/retention?limit=1000");
+
+    if (options->age != NULL) {
+        if (options->age[strspn(options->age, "0123456789.dhmsun")] != '\0') return false;
+        len += (size_t)snprintf(target + len, capacity - len, "&age=%.32s", options->age);
+    }
+    if (options->bytes_given)
+        len += (size_t)snprintf(target + len, capacity - len, "&bytes=%llu", (unsigned long long)options->bytes);
+    if (options->free_given)
+        (void)snprintf(target + len, capacity - len, "&free=%llu", (unsigned long long)options->free);
+    return true;
+}
+
+static enum ctl_exit preview(const struct retention_options *options)
+{
+    struct client_answer answer;
+    char target[256];
+
+    if (!build_target(options, target, sizeof target)) {
+        fprintf(stderr, "spanmillctl retention: --age: write it like 168h or 30d\n");
+        return CTL_USAGE;
+    }
+    if (!client_ask(options->server, "GET", target, (struct slice){0}, &answer)) return CTL_UNREADABLE;
+    const bool accepted = client_accepted(&answer);
+    if (accepted && options->json) {
+        listing_raw(answer.body);
+    } else if (accepted) {
+        listing_array(stdout, answer.body, "leaving");
+        listing_object(stdout, answer.body);
+    }
+    client_free(&answer);
+    return accepted ? CTL_FINE : CTL_UNREADABLE;
+}
+
+enum ctl_exit command_retention(int count, const char *const *words)
+{
+    struct retention_options options = {.server = CLIENT_SERVER_DEFAULT};
+    const struct argument rows[] = {
+        {"server", "HOST:PORT", "query listener of the server (" CLIENT_SERVER_DEFAULT ")", ARGUMENT_TEXT,
+         &options.server, NULL, NULL},
+        {"age", "DURATION", "as if this were the limit of age", ARGUMENT_TEXT, &options.age, NULL, NULL},
+        {"bytes", "N", "as if this were the limit of bytes", ARGUMENT_NUMBER, &options.bytes, NULL,
+         &options.bytes_given},
+        {"free", "N", "as if so many bytes had to be free", ARGUMENT_NUMBER, &options.free, NULL,
+         &options.free_given},
+        {"json", NULL, "as the server has answered", ARGUMENT_FLAG, &options.json, NULL, NULL},
+    };
+    struct arguments arguments = {.command = "retention",
+                                  .operand = "preview",
+                                  .about = about,
+                                  .after = after,
+                                  .rows = rows,
+                                  .rows_count = sizeof rows / sizeof rows[0]};
+
+    const enum ctl_exit code = arguments_parse(&arguments, count, words);
+    if (code != CTL_GO_ON) return code;
+    if (strcmp(arguments.value, "preview") == 0) return preview(&options);
+    fprintf(stderr, "spanmillctl retention: give preview; see --help\n");
+    return CTL_USAGE;
+}
