@@ -64,6 +64,9 @@
       "segments written again for the part that pins hold")                                                  \
     X(METRIC_PINNED_SEGMENTS, GAUGE, "pinned_segments", "segments that would leave, but for pins")           \
     X(METRIC_PINNED_SPANS, GAUGE, "pinned_spans", "spans that would leave, but for pins")                    \
+    X(METRIC_ERASED_SPANS, COUNTER, "erased_spans_total", "spans removed by deletions")                      \
+    X(METRIC_ERASE_FAILURES, COUNTER, "erase_failures_total", "deletions that had to wait for an error")     \
+    X(METRIC_ERASURES_PENDING, GAUGE, "erasures_pending", "deletions that are not done")                     \
     X(METRIC_RETENTION_WAITING, GAUGE, "retention_waiting",                                                  \
       "1 while retention by age waits a day, for it would remove more than half of the store")               \
     X(METRIC_RETIRED_BYTES, GAUGE, "retired_bytes", "bytes of removed files that queries still read")        \

@@ -37,7 +37,9 @@
     X(NO_LIST_SYNC, "store/list_file", "a list takes the old one's place before it is synced")               \
     X(NO_LIST_DIR_SYNC, "store/list_file", "a list's new name is not synced")                                \
     X(IGNORE_PINS, "store/pin_guard", "pins hold nothing")                                                   \
-    X(REWRITE_REUSES_SEQ, "store/rewrite", "a rewrite takes the numbers of an unfinished merge")
+    X(REWRITE_REUSES_SEQ, "store/rewrite", "a rewrite takes the numbers of an unfinished merge")             \
+    X(ERASE_FORGETS_LIVE, "store/eraser", "an erasure is done while live blocks are not sealed")             \
+    X(ERASE_FORGETS_OPEN, "store/eraser", "an erasure is done while a segment is not closed")
 
 enum seeded_bug {
     SEEDED_BUG_NONE,

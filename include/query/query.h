@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 struct catalog;
+struct erasures;
 struct metrics;
 struct pins;
 struct query;
@@ -36,6 +37,7 @@ struct query_config {
     struct retention_config retention; /* in force, for GET /query/v1/retention */
     struct retention *keeping;         /* borrowed: whose preview is shown */
     struct pins *pins;                 /* borrowed */
+    struct erasures *erasures;         /* borrowed */
     struct metrics *metrics;           /* borrowed; the query pool's own set */
     unsigned threads;                  /* default 2 */
     unsigned waiting_max;              /* queued queries; more are answered 429. Default 32 */
@@ -49,6 +51,7 @@ enum err query_open(const struct query_config *config, struct query **out);
  * Rows for the route table, ROLE_QUERY, valid until query_close():
  *   GET /query/v1/traces/{id}  GET /query/v1/traces  GET /query/v1/services  GET /query/v1/operations
  *   GET /query/v1/retention  GET and POST /query/v1/pins  DELETE /query/v1/pins/{id}
+ *   GET and POST /query/v1/deletions  GET /query/v1/deletions/{id}
  */
 const struct route *query_routes(const struct query *query, size_t *count);
 /*

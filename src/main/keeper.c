@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "io/io.h"
 #include "placement.h"
+#include "query/selection.h"
 #include "store/compaction.h"
+#include "store/erasures.h"
 #include "store/retention.h"
 #include "store/segment.h"
 #include "world.h"
@@ -20,12 +22,21 @@
 enum { NICENESS = 10, LOOK_MS = 1000 };
 static const uint64_t RETENTION_NS = 5 * NS_PER_S;
 
+/* What was acknowledged when a job was taken up first: the newest live block of each shard that had rows. */
+struct cut {
+    uint64_t job; /* 0: none */
+    bool any[SHARDS_MAX];
+    uint64_t seq[SHARDS_MAX];
+};
+
 struct keeper {
     pthread_t pthread;
     struct world *world;
     struct io *io;
     struct compactor *compactor; /* NULL: switched off */
     struct retention *retention; /* the world's */
+    struct eraser *eraser;
+    struct cut cut;
     struct compaction_config compaction;
     uint64_t looked_ns;  /* for what has expired */
     uint64_t counted_ns; /* gauges */
@@ -55,6 +66,9 @@ static void tell_counts(const struct keeper *keeper)
     metric_set(metrics, METRIC_RETENTION_FAILURES, gone->failures);
     metric_set(metrics, METRIC_RETENTION_WAITING, gone->waiting);
     metric_set(metrics, METRIC_RETENTION_REWRITES, gone->rewrites);
+    metric_set(metrics, METRIC_ERASED_SPANS, eraser_counts(keeper->eraser)->spans);
+    metric_set(metrics, METRIC_ERASE_FAILURES, eraser_counts(keeper->eraser)->failures);
+    metric_set(metrics, METRIC_ERASURES_PENDING, erasures_pending(keeper->world->erasures));
     metric_set(metrics, METRIC_PINNED_SEGMENTS, gone->held_segments);
     metric_set(metrics, METRIC_PINNED_SPANS, gone->held_spans);
     if (keeper->compactor == NULL) return;
@@ -107,6 +121,37 @@ static bool expire(struct keeper *keeper)
     return more;
 }
 
+static void take_cut(struct keeper *keeper, uint64_t job)
+{
+    const struct world *const world = keeper->world;
+    struct cut *const cut = &keeper->cut;
+
+    *cut = (struct cut){.job = job};
+    for (unsigned i = 0; i < world->shards_count; i++) {
+        struct shard_live_set live;
+        shard_live_acquire(world->query_shards[i], &live);
+        for (unsigned block = 0; block < live.count; block++) {
+            if (live_published(live.blocks[block]).rows == 0) continue;
+            if (!cut->any[i] || live.blocks[block]->seq > cut->seq[i]) cut->seq[i] = live.blocks[block]->seq;
+            cut->any[i] = true;
+        }
+        shard_live_release(world->query_shards[i], &live);
+    }
+}
+
+/* Blocks are sealed in order, so the next number of a shard tells. */
+static bool all_sealed(void *context, uint64_t job)
+{
+    struct keeper *const keeper = context;
+    const struct world *const world = keeper->world;
+
+    if (keeper->cut.job != job) take_cut(keeper, job);
+    for (unsigned i = 0; i < world->shards_count; i++)
+        if (keeper->cut.any[i] && catalog_next_seq(world->catalog, (uint16_t)i) <= keeper->cut.seq[i])
+            return false;
+    return true;
+}
+
 static bool is_stopping(struct keeper *keeper)
 {
     pthread_mutex_lock(&keeper->mutex);
@@ -135,6 +180,7 @@ static void *run(void *context)
         log_warn("main", "the keeper runs at normal priority", "niceness=%d", NICENESS);
     while (!is_stopping(keeper)) {
         bool worked = expire(keeper);
+        worked = eraser_step(keeper->eraser, keeper->io) || worked;
         if (keeper->compactor != NULL)
             worked = compactor_step(keeper->compactor, keeper->io, io_wall_ns(keeper->io)) || worked;
         let_go(keeper);
@@ -180,6 +226,12 @@ static enum err open_keeper(struct keeper *keeper)
     };
     TRY(io_open_plain(&keeper->io));
     keeper->retention = world->keeping;
+    TRY(eraser_open(&(struct eraser_config){.catalog = world->catalog,
+                                            .erasures = world->erasures,
+                                            .matcher = selection_matcher(world->selection),
+                                            .all_sealed = all_sealed,
+                                            .context = keeper},
+                    &keeper->eraser));
     if (!options_number(options, OPTION_COMPACTION)) return OK;
     return compactor_open(world->catalog, &keeper->compaction, &keeper->compactor);
 }
@@ -219,6 +271,7 @@ void keeper_stop(struct world *world)
     pthread_mutex_unlock(&keeper->mutex);
     pthread_join(keeper->pthread, NULL);
     if (keeper->compactor != NULL) compactor_close(keeper->compactor, keeper->io);
+    eraser_close(keeper->eraser, keeper->io);
     retention_pause(keeper->retention, keeper->io);
     io_close(keeper->io);
     pthread_cond_destroy(&keeper->changed);

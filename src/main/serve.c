@@ -26,7 +26,7 @@
 #include "sandbox.h"
 #include "shard/sealer.h"
 #include "steering.h"
-#include "store/pins.h"
+#include "store/erasures.h"
 #include "store/segment.h"
 #include "world.h"
 
@@ -298,8 +298,10 @@ static bool open_ops(struct world *world)
 static bool open_keeping(struct world *world)
 {
     enum err err = pins_open(world->io, world->data_dir, world->superblock.instance, &world->pins);
+    if (err == OK)
+        err = erasures_open(world->io, world->data_dir, world->superblock.instance, &world->erasures);
     if (err == OK) err = selection_open(&world->selection);
-    if (err != OK) return failed("cannot read the pins", "pins", err);
+    if (err != OK) return failed("cannot read the lists of pins and erasures", "", err);
     world->retention = keeper_retention(world);
     const struct selector_matcher matcher = selection_matcher(world->selection);
     err = retention_open(world->catalog, &world->retention, world->pins, &matcher, &world->keeping);
@@ -310,6 +312,7 @@ static void close_keeping(struct world *world)
 {
     retention_close(world->keeping, world->io);
     selection_close(world->selection);
+    erasures_close(world->erasures);
     pins_close(world->pins);
 }
 
@@ -328,6 +331,7 @@ static bool open_query(struct world *world)
         .retention = world->retention,
         .keeping = world->keeping,
         .pins = world->pins,
+        .erasures = world->erasures,
         .metrics = &world->query_metrics,
         .threads = (unsigned)options_number(options, OPTION_QUERY_THREADS),
         .waiting_max = (unsigned)options_number(options, OPTION_QUERY_WAITING),

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "coverage.h"
+#include "erasures_answer.h"
 #include "io/io.h"
 #include "pins_answer.h"
 #include "retention_answer.h"
@@ -131,7 +132,7 @@ static enum err answer_trace(struct work *work, struct outcome *outcome)
     return err;
 }
 
-/* Questions; what changes something is asked in change(). */
+/* Questions; orders are carried out below. */
 static enum err run(struct work *work, struct outcome *outcome)
 {
     switch (work->request->kind) {
@@ -141,6 +142,9 @@ static enum err run(struct work *work, struct outcome *outcome)
     case REQUEST_OPERATIONS: return operations_answer(work, &outcome->answer);
     case REQUEST_RETENTION: return retention_answer(work, &outcome->answer);
     case REQUEST_PINS: return pins_list_answer(work, &outcome->answer);
+    case REQUEST_ERASURES: return erasures_list_answer(work, &outcome->answer);
+    case REQUEST_ERASURE:
+    case REQUEST_ERASURE_ADD:
     case REQUEST_PIN_ADD:
     case REQUEST_PIN_REMOVE:
     case REQUEST_FILTER: break;
@@ -148,12 +152,16 @@ static enum err run(struct work *work, struct outcome *outcome)
     unreachable("all kinds are listed");
 }
 
+enum { ORDERS = REQUEST_PIN_ADD | REQUEST_PIN_REMOVE | REQUEST_ERASURE | REQUEST_ERASURE_ADD };
+
 /* Without a version: nothing of it is asked. */
-static enum err change(struct work *work, struct request *request, struct outcome *outcome)
+static enum err carry_out(struct work *work, struct request *request, struct outcome *outcome)
 {
     if (request->kind == REQUEST_PIN_REMOVE) return pins_remove_answer(work, request, &outcome->answer);
-    outcome->status = 201;
-    return pins_add_answer(work, request, &outcome->answer);
+    if (request->kind == REQUEST_ERASURE) return erasure_answer(work, request, &outcome->answer);
+    outcome->status = request->kind == REQUEST_PIN_ADD ? 201 : 202;
+    return request->kind == REQUEST_PIN_ADD ? pins_add_answer(work, request, &outcome->answer)
+                                            : erasure_add_answer(work, request, &outcome->answer);
 }
 
 static void send_answer(const struct work *work, struct outcome *outcome)
@@ -185,7 +193,7 @@ static void send_failure(const struct work *work, enum err err)
 
 static enum err ask(struct work *work, struct request *request, struct outcome *outcome)
 {
-    if ((request->kind & (REQUEST_PIN_ADD | REQUEST_PIN_REMOVE)) != 0) return change(work, request, outcome);
+    if ((request->kind & ORDERS) != 0) return carry_out(work, request, outcome);
     TRY(wait_after(work, request));
     if (!request_resolve(request, io_wall_ns(work->io))) return ERR_MALFORMED;
     snapshot_acquire(&work->snapshot, work->config, work->cache);

@@ -305,7 +305,7 @@ bool request_parse(struct request *request, enum request_kind kind, struct slice
     request->duration_max_ns = UINT64_MAX;
     request->limit = REQUEST_LIMIT_DEFAULT;
     if (kind == REQUEST_TRACE && !read_trace_id(request, rest)) return false;
-    if (kind == REQUEST_PIN_REMOVE && !read_id(request, rest)) return false;
+    if ((kind & (REQUEST_PIN_REMOVE | REQUEST_ERASURE)) != 0 && !read_id(request, rest)) return false;
     http1_query_init(&it, query, request->text, sizeof request->text);
     while ((err = http1_query_next(&it, &name, &value)) == OK)
         if (!read_parameter(request, name, value)) return false;

@@ -29,6 +29,9 @@ enum request_kind {
     REQUEST_PINS = 64,
     REQUEST_PIN_ADD = 128,
     REQUEST_PIN_REMOVE = 256,
+    REQUEST_ERASURES = 512,
+    REQUEST_ERASURE = 1024,
+    REQUEST_ERASURE_ADD = 2048,
 }; /* bits, for the table of parameters */
 
 /* An attribute of exactly this type and value, at this level. */
@@ -52,7 +55,7 @@ struct moment {
 struct request {
     enum request_kind kind;
     struct trace_id trace_id; /* REQUEST_TRACE */
-    uint64_t id;              /* REQUEST_PIN_REMOVE */
+    uint64_t id;              /* REQUEST_PIN_REMOVE, REQUEST_ERASURE */
     bool protobuf;
 
     bool has_after; /* wait until this much of the shard's journal is durable */
@@ -80,7 +83,7 @@ struct request {
     size_t values_len;
 };
 
-/* `rest` is the path behind the route's prefix (REQUEST_TRACE, REQUEST_PIN_REMOVE), query the raw query string. false: message
+/* `rest` is the path behind the route's prefix (of a trace, a pin, an erasure), query the raw query string. false: message
  * tells. */
 bool request_parse(struct request *request, enum request_kind kind, struct slice rest, struct slice query);
 /* Bounds of time that are relative to now. false: message tells. */

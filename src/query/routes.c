@@ -14,6 +14,7 @@
 static const char json_type[] = "application/json";
 static const char traces_path[] = "/query/v1/traces/";
 static const char pins_path[] = "/query/v1/pins/";
+static const char erasures_path[] = "/query/v1/deletions/";
 
 static void refuse(struct exchange *exchange, int status, const char *message)
 {
@@ -70,7 +71,7 @@ static void submit(struct query *query, struct exchange *exchange, enum request_
         pool_give_back(query, job);
         return;
     }
-    if (kind == REQUEST_PIN_ADD && !takes_body(exchange, &job->request)) {
+    if ((kind & (REQUEST_PIN_ADD | REQUEST_ERASURE_ADD)) != 0 && !takes_body(exchange, &job->request)) {
         refuse(exchange, 415, "send a JSON object, not encoded, with Content-Type: application/json");
         pool_give_back(query, job);
         return;
@@ -130,6 +131,21 @@ static void handle_pin_remove(struct exchange *exchange, void *context)
     submit(context, exchange, REQUEST_PIN_REMOVE, behind(exchange, pins_path));
 }
 
+static void handle_erasures(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_ERASURES, (struct slice){0});
+}
+
+static void handle_erasure(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_ERASURE, behind(exchange, erasures_path));
+}
+
+static void handle_erasure_add(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_ERASURE_ADD, (struct slice){0});
+}
+
 void routes_init(struct query *query)
 {
     static const struct route table[] = {
@@ -144,6 +160,12 @@ void routes_init(struct query *query)
          .small_body_max = ORDER_BYTES_MAX,
          .handle = handle_pin_add},
         {.path = pins_path, .prefix = true, .method = HTTP1_DELETE, .handle = handle_pin_remove},
+        {.path = erasures_path, .prefix = true, .handle = handle_erasure},
+        {.path = "/query/v1/deletions", .handle = handle_erasures},
+        {.path = "/query/v1/deletions",
+         .method = HTTP1_POST,
+         .small_body_max = ORDER_BYTES_MAX,
+         .handle = handle_erasure_add},
     };
     static_assert(HTTP1_GET == 0, "the method of a row that names none");
     static_assert(sizeof table == sizeof query->routes, "the table fits");

@@ -9,7 +9,7 @@
 
 #include "query/selection.h"
 #include "store/compaction.h"
-#include "store/pins.h"
+#include "store/erasures.h"
 #include "store/retention.h"
 
 enum {
@@ -38,11 +38,18 @@ struct life {
     struct pins *pins;
     struct selection *selection;
     struct retention *retention;
+    struct erasures *erasures;
+    struct eraser *eraser;
+    struct {
+        uint64_t job, seq;
+        bool any;
+    } cut; /* what has to be sealed before the job is done, as main/keeper.c does it */
     unsigned depth;
     bool serving; /* from the end of recovery to the beginning of the stop: the live set may be looked at */
     bool disordered;
     uint64_t merge_steps; /* that did something, in all lives */
     uint64_t rewrites;    /* by retention, in all lives */
+    uint64_t erased;      /* spans, in all lives */
 };
 
 static struct live_block *pools[DEPTH_MAX + 1][POOL_BLOCKS];
@@ -219,6 +226,85 @@ static inline void life_retain(struct life *life)
     life->rewrites += retention_counts(life->retention)->rewrites - rewrites;
 }
 
+/* ---- erasures ---------------------------------------------------------------------------------------- */
+
+static inline bool life__all_sealed(void *context, uint64_t job)
+{
+    struct life *const life = context;
+
+    if (life->cut.job != job) {
+        struct shard_live_set live;
+        shard_live_acquire(life->world.shard, &live);
+        life->cut.job = job;
+        life->cut.any = false;
+        for (unsigned i = 0; i < live.count; i++) {
+            if (live_published(live.blocks[i]).rows == 0) continue;
+            if (!life->cut.any || live.blocks[i]->seq > life->cut.seq) life->cut.seq = live.blocks[i]->seq;
+            life->cut.any = true;
+        }
+        shard_live_release(life->world.shard, &live);
+    }
+    return !life->cut.any || catalog_next_seq(life->world.catalog, 0) > life->cut.seq;
+}
+
+/* Only requests that were answered are covered, so the others land first. */
+static inline void life_erase(struct life *life, const struct step *step)
+{
+    struct model *const model = &life->model;
+    struct erasure erasure = {.selector = {.by_trace = true}, .owner = "sim", .reason = "campaign"};
+
+    life_land(life);
+    if (model->erasures_count == MODEL_PINS_MAX || model->acked != model->count ||
+        model_is_erased(model, step->id))
+        return;
+    struct model_erasure *const asked = model_erase(model, bodies_trace_number(step->id));
+    bodies_trace_id(asked->trace * 3, erasure.selector.trace_id.bytes);
+    asked->answered = erasures_add(life->erasures, life->world.pool_io, &erasure) == OK;
+}
+
+/* The job of the list that a model's erasure is: the n-th of those that are known, in order. */
+static inline bool life__is_erasure(const struct erasure *found, const struct model_erasure *asked)
+{
+    struct trace_id id;
+
+    bodies_trace_id(asked->trace * 3, id.bytes);
+    return memcmp(id.bytes, found->selector.trace_id.bytes, sizeof id.bytes) == 0;
+}
+
+/*
+ * Notes what is done, and whether every job that was answered is in the list, in order. One that was not may be in it: it has
+ * been asked for, and so it may be carried out.
+ */
+static inline bool life__erasures_hold(struct life *life)
+{
+    struct model *const model = &life->model;
+    const struct erasure_list *const list = erasures_acquire(life->erasures);
+    uint32_t at = 0;
+    bool hold = !list->damaged;
+
+    for (unsigned i = 0; hold && i < model->erasures_count; i++) {
+        struct model_erasure *const asked = &model->erasures[i];
+        const bool found = at < list->count && life__is_erasure(&list->erasures[at], asked);
+        hold = found || !asked->answered;
+        if (!found) continue;
+        hold = hold && (list->erasures[at].state != ERASURE_PENDING || !asked->done);
+        if (list->erasures[at++].state != ERASURE_PENDING) model_erasure_done(model, asked);
+    }
+    hold = hold && at == list->count;
+    erasures_release(life->erasures, list);
+    return hold;
+}
+
+static inline void life_eraser(struct life *life)
+{
+    struct world *const world = &life->world;
+    const uint64_t erased = eraser_counts(life->eraser)->spans;
+
+    (void)eraser_step(life->eraser, world->pool_io);
+    life->erased += eraser_counts(life->eraser)->spans - erased;
+    if (!life__erasures_hold(life)) life->disordered = true;
+}
+
 static inline bool life__is_pin(const struct pin *found, const struct model_pin *asked)
 {
     const struct pin pin = life__pin(asked);
@@ -261,11 +347,23 @@ static inline enum err life__open_retention(struct life *life)
     TRY(selection_open(&life->selection));
     const struct selector_matcher matcher = selection_matcher(life->selection);
     TRY(retention_open(world->catalog, &config, life->pins, &matcher, &life->retention));
-    return life__pins_hold(life) ? OK : ERR_CORRUPT;
+    TRY(erasures_open(world->pool_io, world->root, world->superblock.instance, &life->erasures));
+    life->cut.job = 0;
+    TRY(eraser_open(&(struct eraser_config){.catalog = world->catalog,
+                                            .erasures = life->erasures,
+                                            .matcher = matcher,
+                                            .all_sealed = life__all_sealed,
+                                            .context = life},
+                    &life->eraser));
+    return life__pins_hold(life) && life__erasures_hold(life) ? OK : ERR_CORRUPT;
 }
 
 static inline void life__close_retention(struct life *life)
 {
+    if (life->eraser != NULL) eraser_close(life->eraser, life->world.pool_io);
+    if (life->erasures != NULL) erasures_close(life->erasures);
+    life->eraser = NULL;
+    life->erasures = NULL;
     if (life->retention != NULL) retention_close(life->retention, life->world.pool_io);
     if (life->selection != NULL) selection_close(life->selection);
     if (life->pins != NULL) pins_close(life->pins);
@@ -292,6 +390,8 @@ static inline void life_take(struct life *life, const struct step *step)
     case STEP_MERGE: life_merge(life); return;
     case STEP_PIN: life_pin(life, step); return;
     case STEP_RETAIN: life_retain(life); return;
+    case STEP_ERASE: life_erase(life, step); return;
+    case STEP_ERASER: life_eraser(life); return;
     case STEP_IDLE:
         for (unsigned turn = 0; turn < 4; turn++)
             shard_turn(world->shard, NS_PER_S);

@@ -25,6 +25,15 @@ struct model {
     } pins[MODEL_PINS_MAX];           /* that were answered, or were there after a crash */
     struct model_pin asked[MODEL_PINS_MAX];
     unsigned pins_count, asked_count;
+    /* erasures, by trace */
+    bool erased[WORKLOAD_STEPS_MAX]; /* by place: must not be there any more */
+    struct model_erasure {
+        uint32_t trace;
+        unsigned sent;    /* so many requests had been sent when it was asked for */
+        unsigned settled; /* what is left of those */
+        bool answered, done;
+    } erasures[MODEL_PINS_MAX]; /* in the order of asking */
+    unsigned erasures_count;
 };
 
 static inline bool model_is_pinned(const struct model *model, uint32_t id)
@@ -34,11 +43,19 @@ static inline bool model_is_pinned(const struct model *model, uint32_t id)
     return false;
 }
 
+static inline bool model_is_erased(const struct model *model, uint32_t id)
+{
+    for (unsigned i = 0; i < model->erasures_count; i++)
+        if (bodies_trace_number(id) == model->erasures[i].trace) return true;
+    return false;
+}
+
 /* A request that is queued, and from now on may come back after a crash. */
 static inline void model_sent(struct model *model, uint32_t id)
 {
-    model->may_leave[model->count] = false;
-    model->pinned[model->count] = model_is_pinned(model, id);
+    model->erased[model->count] = false;
+    model->may_leave[model->count] = model_is_erased(model, id); /* it came after, and is alike */
+    model->pinned[model->count] = !model->may_leave[model->count] && model_is_pinned(model, id);
     model->ids[model->count++] = id;
 }
 
@@ -80,6 +97,29 @@ static inline void model__on_span(void *context, uint64_t span_id, struct slice 
     found->spans[id][index]++;
 }
 
+/* From now on what it names may leave; pins do not hold it. */
+static inline struct model_erasure *model_erase(struct model *model, uint32_t trace)
+{
+    struct model_erasure *const erasure = &model->erasures[model->erasures_count++];
+
+    *erasure = (struct model_erasure){.trace = trace, .sent = model->count};
+    for (unsigned i = 0; i < model->count; i++) {
+        if (bodies_trace_number(model->ids[i]) != trace) continue;
+        model->may_leave[i] = true;
+        model->pinned[i] = false;
+    }
+    return erasure;
+}
+
+/* And from now on it must not be there. */
+static inline void model_erasure_done(struct model *model, struct model_erasure *erasure)
+{
+    if (erasure->done) return;
+    erasure->done = true;
+    for (unsigned i = 0; i < erasure->sent && i < model->count; i++)
+        model->erased[i] |= bodies_trace_number(model->ids[i]) == erasure->trace;
+}
+
 /*
  * The first requests up to some one must be there, but for those that may have left, and none behind it. seen: how often each
  * was; total: all of them.
@@ -93,6 +133,7 @@ static inline enum verdict model__prefix(struct model *model, unsigned must, uns
         model->gone[i] = seen[model->ids[i]] == 0;
         if (model->gone[i] && (model->pinned[i] || !model->may_leave[i])) return LOST;
         if (model->gone[i]) continue;
+        if (model->erased[i]) return WRONG; /* back from the dead */
         seen[model->ids[i]]--;
         total--;
     }
@@ -138,12 +179,19 @@ static inline void model_settle(struct model *model, unsigned prefix)
     unsigned kept = 0;
 
     for (unsigned i = 0; i < prefix; i++) {
+        for (unsigned job = 0; i == 0 && job < model->erasures_count; job++)
+            model->erasures[job].settled = 0;
         if (model->gone[i]) continue;
+        for (unsigned job = 0; job < model->erasures_count; job++)
+            model->erasures[job].settled += i < model->erasures[job].sent;
+        model->erased[kept] = model->erased[i];
         model->ids[kept] = model->ids[i];
         model->may_leave[kept] = model->may_leave[i];
         model->pinned[kept++] = model->pinned[i];
     }
     model->count = model->acked = kept;
+    for (unsigned job = 0; job < model->erasures_count; job++)
+        model->erasures[job].sent = prefix > 0 ? model->erasures[job].settled : 0;
 }
 
 /*

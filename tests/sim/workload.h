@@ -28,6 +28,8 @@ enum step_kind {
     STEP_MERGE,     /* one step of compaction, as if all windows were over */
     STEP_PIN,       /* a pin is set: for the trace of a request sent before, or a range with it */
     STEP_RETAIN,    /* one step of retention that removes all it may */
+    STEP_ERASE,     /* the trace of a request sent before is to be erased */
+    STEP_ERASER,    /* one step of the eraser */
     STEP_FAULT,     /* some operation soon fails: a write, a sync or a call on a name */
 };
 
@@ -100,8 +102,13 @@ static inline void workload__add_trimming(struct workload *workload, uint32_t id
 
     if (workload_draw(workload, 6) == 0)
         workload__add(workload, STEP_PIN, id > first_id + back ? id - (uint32_t)back : id);
-    for (uint64_t steps = workload_draw(workload, 3) == 0 ? 1 + workload_draw(workload, 4) : 0; steps > 0; steps--)
+    for (uint64_t steps = workload_draw(workload, 3) == 0 ? 1 + workload_draw(workload, 4) : 0; steps > 0;
+         steps--)
         workload__add(workload, STEP_RETAIN, 0);
+    if (workload_draw(workload, 10) == 0)
+        workload__add(workload, STEP_ERASE, id > first_id + back ? id - (uint32_t)back : id);
+    for (uint64_t steps = workload_draw(workload, 3); steps > 0; steps--)
+        workload__add(workload, STEP_ERASER, 0);
 }
 
 struct workload_shape {
@@ -109,7 +116,7 @@ struct workload_shape {
     unsigned requests;
     unsigned close_every; /* about so many requests, a live block is closed */
     unsigned faults;      /* in a hundred requests */
-    bool trims;  /* retention removes what pins do not hold */
+    bool trims;           /* retention removes what pins do not hold */
     bool merges; /* segments are merged; then nothing is sent twice, for equal spans would become one */
 };
 

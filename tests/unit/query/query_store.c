@@ -143,6 +143,9 @@ static enum err run(struct work *work, struct answer *answer, bool *truncated)
     case REQUEST_PINS:
     case REQUEST_PIN_ADD:
     case REQUEST_PIN_REMOVE:
+    case REQUEST_ERASURES:
+    case REQUEST_ERASURE:
+    case REQUEST_ERASURE_ADD:
     case REQUEST_FILTER: cr_assert(false, "not a question"); break;
     }
     TRY(trace_collect(work, &work->request->trace_id, &trace));

@@ -9,6 +9,7 @@
 #include "io/io.h"
 #include "query/selection.h"
 #include "server/server_fixture.h"
+#include "store/erasures.h"
 #include "store/pins.h"
 
 #include <criterion/criterion.h>
@@ -114,6 +115,7 @@ static bool start(void)
     config.metrics = &metrics;
     open_catalog();
     cr_assert_eq(pins_open(io, dir, 1, &config.pins), OK);
+    cr_assert_eq(erasures_open(io, dir, 1, &config.erasures), OK);
     cr_assert_eq(selection_open(&selection), OK);
     const struct selector_matcher matcher = selection_matcher(selection);
     cr_assert_eq(retention_open(config.catalog, &config.retention, config.pins, &matcher, &config.keeping),
@@ -133,6 +135,7 @@ static void stop(void)
     retention_close(config.keeping, io);
     selection_close(selection);
     pins_close(config.pins);
+    erasures_close(config.erasures);
     catalog_close(config.catalog, io);
     io_dir_close(io, dir);
     io_close(io);
@@ -415,6 +418,37 @@ Test(routes, pins_that_are_none_are_refused_by_name)
     cr_assert(head_has("Allow: GET, HEAD, POST\r\n"), "%s", answer.head);
     cr_assert_eq(get("/query/v1/pins", ""), 200);
     cr_assert(body_has("\"pins\":[]"));
+    stop();
+}
+
+/* ---- deletions ------------------------------------------------------------------------------------------- */
+
+static int post_erasure(const char *body)
+{
+    return send_to("POST", "/query/v1/deletions", JSON_TYPE, body);
+}
+
+Test(routes, deletions_are_taken_and_told)
+{
+    if (!start()) return;
+    cr_assert_eq(get("/query/v1/deletions", ""), 200);
+    cr_assert(body_has("{\"deletions\":[],\"deletionsMax\":1024,\"damaged\":false}"), "%s", answer.body);
+    cr_assert_eq(post_erasure("{\"traceId\":\"" SOME_ID "\",\"owner\":\"ann\",\"reason\":\"case 12\"}"), 202,
+                 "%s", answer.body);
+    cr_assert(body_has("{\"id\":\"1\",\"status\":\"pending\",\"traceId\":\"" SOME_ID "\",\"owner\":\"ann\""));
+    cr_assert(body_has("\"pins\":\"erasure wins over pins\""));
+    cr_assert_eq(post_erasure("{\"start\":0,\"filter\":\"service=shop\",\"owner\":\"a\",\"reason\":\"b\"}"),
+                 202);
+    cr_assert_eq(get("/query/v1/deletions/2", ""), 200);
+    cr_assert(body_has("\"filter\":\"service=shop\"") && body_has("\"erasedSpans\":\"0\""));
+    cr_assert_eq(get("/query/v1/deletions", ""), 200);
+    cr_assert(strstr(answer.body, "\"id\":\"2\"") < strstr(answer.body, "\"id\":\"1\""), "the newest first");
+    cr_assert_eq(get("/query/v1/deletions/3", ""), 404);
+    cr_assert_eq(get("/query/v1/deletions/x", ""), 400);
+    cr_assert_eq(post_erasure("{\"start\":0,\"owner\":\"a\",\"reason\":\"b\",\"expires\":\"1d\"}"), 400);
+    cr_assert(body_has("expires: not known here"));
+    cr_assert_eq(post_erasure("{\"owner\":\"a\",\"reason\":\"b\"}"), 400);
+    cr_assert_eq(send_to("POST", "/query/v1/deletions", "", "{}"), 415);
     stop();
 }
 
