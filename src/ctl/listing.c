@@ -78,7 +78,8 @@ static bool find_array(struct json_reader *reader, const char *name)
 
     if (json_next(reader, &token) != OK || token.type != JSON_OBJECT_BEGIN) return false;
     while (json_next(reader, &token) == OK && token.type == JSON_KEY) {
-        if (slice_is(token.text, name)) return json_next(reader, &token) == OK && token.type == JSON_ARRAY_BEGIN;
+        if (slice_is(token.text, name))
+            return json_next(reader, &token) == OK && token.type == JSON_ARRAY_BEGIN;
         if (json_skip(reader) != OK) return false;
     }
     return false;

@@ -19,7 +19,8 @@ static const struct command {
 
 static void help(FILE *to)
 {
-    fputs("spanmillctl " SPANMILL_VERSION ": looks at a data directory of spanmill without a server, and tells a server what to keep.\n\n"
+    fputs("spanmillctl " SPANMILL_VERSION
+          ": looks at a data directory of spanmill without a server, and tells a server what to keep.\n\n"
           "Usage: spanmillctl COMMAND [OPTIONS]\n\n",
           to);
     for (size_t i = 0; i < COMMANDS; i++)

@@ -8,16 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char about[] =
-    "What must not leave the store, whatever the rules of retention say. A pin names a trace, or spans by the range in\n"
-    "which they begin and by a filter; every trace with such a span is held as a whole. The server is asked.\n";
-static const char after[] =
-    "Times: Unix nanoseconds, RFC 3339 (2026-03-01T12:00:00Z), now, or before now (-15m). A filter has the parameters of\n"
-    "a search. --expires: a time from now (90d), a moment, or never.\n\n"
-    "  spanmillctl pin add --trace 4bf92f3577b34da6a3ce929d0e0e4736 --owner ann --reason 'incident 7' --expires 90d\n"
-    "  spanmillctl pin add --start -2h --filter 'service=cart&status=error' --owner ann --reason audit --expires never\n"
-    "  spanmillctl pin list\n"
-    "  spanmillctl pin remove 3\n\n";
+static const char about[] = "What must not leave the store, whatever the rules of retention say. A pin names "
+                            "a trace, or spans by the range in\n"
+                            "which they begin and by a filter; every trace with such a span is held as a "
+                            "whole. The server is asked.\n";
+static const char after[] = "Times: Unix nanoseconds, RFC 3339 (2026-03-01T12:00:00Z), now, or before now "
+                            "(-15m). A filter has the parameters of\n"
+                            "a search. --expires: a time from now (90d), a moment, or never.\n\n"
+                            "  spanmillctl pin add --trace 4bf92f3577b34da6a3ce929d0e0e4736 --owner ann "
+                            "--reason 'incident 7' --expires 90d\n"
+                            "  spanmillctl pin add --start -2h --filter 'service=cart&status=error' --owner "
+                            "ann --reason audit --expires never\n"
+                            "  spanmillctl pin list\n"
+                            "  spanmillctl pin remove 3\n\n";
 
 struct pin_options {
     const char *server, *trace, *start, *end, *filter, *owner, *reason, *expires;
@@ -110,7 +113,8 @@ static enum ctl_exit carry_out(const struct pin_options *options, const char *ve
 {
     if (strcmp(verb, "add") == 0) return add(options);
     if (strcmp(verb, "list") == 0) return list(options);
-    if (strcmp(verb, "remove") == 0 && id != NULL && id[0] >= '0' && id[0] <= '9') return take_away(options, id);
+    if (strcmp(verb, "remove") == 0 && id != NULL && id[0] >= '0' && id[0] <= '9')
+        return take_away(options, id);
     fprintf(stderr, "spanmillctl pin: give add, list, or remove with the number of a pin; see --help\n");
     return CTL_USAGE;
 }

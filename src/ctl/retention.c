@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char about[] = "What would leave the store now, and what pins hold of it. Nothing is changed. The server "
-                            "is asked.\n";
+static const char about[] =
+    "What would leave the store now, and what pins hold of it. Nothing is changed. The server "
+    "is asked.\n";
 static const char after[] = "  spanmillctl retention preview\n"
                             "  spanmillctl retention preview --age 168h --json | jq '.leavingSpans'\n\n";
 
@@ -26,7 +27,8 @@ static bool build_target(const struct retention_options *options, char *target, 
         len += (size_t)snprintf(target + len, capacity - len, "&age=%.32s", options->age);
     }
     if (options->bytes_given)
-        len += (size_t)snprintf(target + len, capacity - len, "&bytes=%llu", (unsigned long long)options->bytes);
+        len += (size_t)snprintf(target + len, capacity - len, "&bytes=%llu",
+                                (unsigned long long)options->bytes);
     if (options->free_given)
         (void)snprintf(target + len, capacity - len, "&free=%llu", (unsigned long long)options->free);
     return true;

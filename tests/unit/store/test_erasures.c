@@ -319,7 +319,7 @@ static void crash_here(void *context, struct sim *sim)
     try_image(crashing, sim_crash_random(sim, sim_events(sim)));
 }
 
-Test(erasures, K_a_job_survives_a_crash_at_every_event, .timeout = 240)
+Test(erasures, K15_a_job_survives_a_crash_at_every_event, .timeout = 240)
 {
     struct world world = world_of_days(2);
     struct erasures *const erasures = erasures_of(&world);

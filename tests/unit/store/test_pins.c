@@ -224,7 +224,7 @@ static void crash_here(void *context, struct sim *sim)
         try_image(crashing, sim_crash_random(sim, sim_events(sim) * 8 + random));
 }
 
-Test(pins, K_a_pin_that_was_answered_survives_a_crash_at_every_event, .timeout = 120)
+Test(pins, K14_a_pin_that_was_answered_survives_a_crash_at_every_event, .timeout = 120)
 {
     struct world world = new_world();
     struct pins *const pins = pins_of(&world);
