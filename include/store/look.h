@@ -3,6 +3,7 @@
  * writes, locks, syncs or repairs.
  *
  *   superblock_look()     both copies
+ *   list_look()           pins, erasures
  *   segment_look_open()   header and directory, or what a walk finds without one; its blocks and filters
  *   segment_look_check()  all that is no block
  *   block_look_open()     header and section table, so that a block with damaged sections can be shown
@@ -59,6 +60,18 @@ struct superblock_look {
 };
 /* OK also when no copy is sound. */
 enum err superblock_look(struct io *io, struct io_file *file, struct superblock_look *out);
+
+/* ---- lists ------------------------------------------------------------------------------------------- */
+
+/* Of what operators have ordered: files "pins" and "erasures". */
+struct list_look {
+    uint64_t file_bytes;
+    bool sound;
+    uint32_t records; /* of a sound one */
+};
+/* OK also when it is not sound. ERR_VERSION. */
+enum err list_look(struct io *io, struct io_file *file, const char *name, uint64_t instance,
+                   struct list_look *out);
 
 /* ---- segments ---------------------------------------------------------------------------------------- */
 

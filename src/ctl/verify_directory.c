@@ -153,6 +153,36 @@ static enum err look_superblock(struct verify *verify, struct io_file *file)
     return OK;
 }
 
+static enum err look_list(struct verify *verify, struct io_file *file)
+{
+    struct list_look look;
+
+    TRY(list_look(verify->io, file, verify->file, verify->instance, &look));
+    if (!look.sound)
+        verify_damage(verify, 0, LOOK_NONE,
+                      "the list fails its check: a server lets nothing expire, and carries out no deletion");
+    verify_bytes(verify, look.file_bytes);
+    return OK;
+}
+
+/* Pins and erasures; most directories have none. */
+static enum err look_lists(struct verify *verify)
+{
+    static const char *const names[] = {"pins", "erasures"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        struct io_file *file;
+        enum err err = io_file_open(verify->io, verify->dir, names[i], 0, &file);
+        if (err == ERR_NOT_FOUND) continue;
+        TRY(err);
+        snprintf(verify->file, sizeof verify->file, "%s", names[i]);
+        err = look_list(verify, file);
+        io_file_close(verify->io, file);
+        TRY(err);
+    }
+    return OK;
+}
+
 /* *file is locked, unless a server may be running; NULL: there is none. */
 static enum err open_superblock(struct verify *verify, struct io_file **file)
 {
@@ -176,6 +206,7 @@ static enum err verify_all(struct verify *verify, struct io_file *superblock)
 {
     progress_begin(verify->progress, size_of_all(verify), io_now_ns(verify->io));
     if (superblock != NULL) TRY(look_superblock(verify, superblock));
+    if (verify->instance_known) TRY(look_lists(verify));
     TRY(verify_segments(verify));
     if (verify->options.while_running) return OK;
     verify_order(verify);

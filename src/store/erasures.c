@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct list_kind kind = {"erasures", "erasures.tmp", "SMERASE1"};
 enum { OWN_ENDED, OWN_STATE, OWN_SPANS, OWN_SEGMENTS, OWN_UNREADABLE /* words of selector_record.own */ };
 
 struct erasures {
@@ -106,7 +105,7 @@ static enum err write_erasures(struct erasures *erasures, struct io *io, const s
                                                        [OWN_UNREADABLE] = erasure->unreadable}};
         err = selector_record_write(&body, &record, &erasure->selector, erasure->owner, erasure->reason);
     }
-    if (err == OK) err = list_file_write(io, erasures->dir, &kind, erasures->instance, &header, &body);
+    if (err == OK) err = list_file_write(io, erasures->dir, &list_erasures, erasures->instance, &header, &body);
     list_body_free(&body);
     return err;
 }
@@ -118,7 +117,7 @@ static enum err load(struct erasures *erasures, struct io *io)
     struct list_header header;
     struct list_body body;
 
-    enum err err = list_file_read(io, erasures->dir, &kind, erasures->instance, &header, &body);
+    enum err err = list_file_read(io, erasures->dir, &list_erasures, erasures->instance, &header, &body);
     if (err == OK && header.count > ERASURES_MAX) err = ERR_CORRUPT;
     erasures->current = list_make(err == OK ? header.count : 0);
     if (erasures->current == NULL) err = ERR_NO_MEMORY;
@@ -133,7 +132,7 @@ static enum err load(struct erasures *erasures, struct io *io)
         "store",
         "the list of erasures is damaged: what it asked for is not carried out until the file is put back "
         "from a backup, or removed, and the server started again",
-        "file=%s", kind.name);
+        "file=%s", list_erasures.name);
     erasures->current->count = 0;
     erasures->current->damaged = true;
     return OK;

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct list_kind list_pins = {"pins", "pins.tmp", "SMPINS01"};
+const struct list_kind list_erasures = {"erasures", "erasures.tmp", "SMERASE1"};
+
 enum { MAJOR = 1, MINOR = 0, MIN_READER = 1 };
 
 static_assert(sizeof(struct list_header) == 64 && offsetof(struct list_header, crc) == 60, "layout");
@@ -68,7 +71,7 @@ static enum err judge(const struct list_header *header, const struct list_kind *
     return header->instance == instance ? OK : ERR_CORRUPT;
 }
 
-static enum err read_all(struct io *io, struct io_file *file, const struct list_kind *kind, uint64_t instance,
+enum err list_file_check(struct io *io, struct io_file *file, const struct list_kind *kind, uint64_t instance,
                          struct list_header *header, struct list_body *body)
 {
     uint64_t bytes;
@@ -98,7 +101,7 @@ enum err list_file_read(struct io *io, struct io_dir *dir, const struct list_kin
     if (err == ERR_NOT_FOUND) return OK;
     TRY(err);
     err = io_datasync_now(io, file); /* what is believed must be durable */
-    if (err == OK) err = read_all(io, file, kind, instance, header, body);
+    if (err == OK) err = list_file_check(io, file, kind, instance, header, body);
     io_file_close(io, file);
     if (err == OK) err = io_dir_sync(io, dir); /* and so must its name */
     if (err != OK) list_body_free(body);

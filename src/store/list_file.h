@@ -15,6 +15,8 @@ struct list_kind {
     char magic[9];
 };
 
+extern const struct list_kind list_pins, list_erasures;
+
 /* OFFSET SIZE NAME MEANING */
 struct list_header {
     char magic[8];         /*  0 8 of the kind */
@@ -46,6 +48,9 @@ void list_body_free(struct list_body *body);
  */
 enum err list_file_read(struct io *io, struct io_dir *dir, const struct list_kind *kind, uint64_t instance,
                         struct list_header *header, struct list_body *body);
+/* The same of a file that is open, and nothing is removed or synced. */
+enum err list_file_check(struct io *io, struct io_file *file, const struct list_kind *kind, uint64_t instance,
+                         struct list_header *header, struct list_body *body);
 /*
  * Durable when OK. Else the file is the old one or the new one, and the next write settles it. header: next_id and count.
  */

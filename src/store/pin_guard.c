@@ -16,8 +16,9 @@
 #include <stdlib.h>
 
 enum {
-    ASK_FILTERS_MAX = 64, /* so few traces are looked for in filters before blocks are opened */
-    PIN_BITS = 16,        /* of a share; the rest is spans */
+    LOOKED_SPARE = 1 << 16, /* blocks that are remembered though the version does not have them any more */
+    ASK_FILTERS_MAX = 64,   /* so few traces are looked for in filters before blocks are opened */
+    PIN_BITS = 16,          /* of a share; the rest is spans */
 };
 static_assert(PINS_MAX < 1 << PIN_BITS, "a pin's place fits a share");
 static const uint64_t DAY_NS = 86400 * NS_PER_S;
@@ -25,11 +26,13 @@ static const uint64_t DAY_NS = 86400 * NS_PER_S;
 struct pin_guard {
     struct pins *pins;
     struct selector_matcher matcher;
+    size_t traces_max;
     struct pin_guard_look look;
     const struct pin_list *list; /* held; NULL: none yet */
     uint64_t from_ns, until_ns;  /* as long as the horizon is in here, the same pins have ended */
     uint32_t live;               /* pins that have not */
     bool overflown;              /* more traces than are remembered */
+    bool told;                   /* that it has */
     bool looked_now;             /* into all blocks of this version */
     struct id_map looked;        /* blocks */
     struct id_map traces;        /* by filter_hash_trace(): place of the pin */
@@ -37,13 +40,15 @@ struct pin_guard {
     size_t shares_of;            /* how many traces were pinned when shares was begun */
 };
 
-enum err pin_guard_open(struct pins *pins, const struct selector_matcher *matcher, struct pin_guard **out)
+enum err pin_guard_open(struct pins *pins, const struct selector_matcher *matcher, size_t traces_max,
+                        struct pin_guard **out)
 {
     struct pin_guard *const guard = calloc(1, sizeof *guard);
 
     if (guard == NULL) return ERR_NO_MEMORY;
     guard->pins = pins;
     guard->matcher = *matcher;
+    guard->traces_max = traces_max;
     *out = guard;
     return OK;
 }
@@ -53,7 +58,7 @@ static void forget(struct pin_guard *guard)
     id_map_deinit(&guard->looked);
     id_map_deinit(&guard->traces);
     id_map_deinit(&guard->shares);
-    guard->overflown = false;
+    guard->overflown = guard->told = false;
 }
 
 void pin_guard_close(struct pin_guard *guard)
@@ -88,7 +93,7 @@ static void pin_trace(struct pin_guard *guard, uint64_t hash, uint32_t place)
     const uint64_t *const known = id_map_find(&guard->traces, hash);
 
     if (known != NULL && !ends_later(guard, place, (uint32_t)*known)) return;
-    if (known == NULL && guard->traces.count >= PIN_GUARD_TRACES_MAX)
+    if (known == NULL && guard->traces.count >= guard->traces_max)
         guard->overflown = true;
     else if (!id_map_put(&guard->traces, hash, place))
         guard->overflown = true;
@@ -117,8 +122,9 @@ static void note_list(struct pin_guard *guard)
 void pin_guard_begin(struct pin_guard *guard, const struct pin_guard_look *look)
 {
     const struct pin_list *const list = pins_acquire(guard->pins);
+    const size_t looked_max = 4 * (size_t)catalog_blocks(look->view) + LOOKED_SPARE;
     const bool same = guard->list == list && look->horizon_ns >= guard->from_ns &&
-                      look->horizon_ns < guard->until_ns;
+                      look->horizon_ns < guard->until_ns && guard->looked.count <= looked_max;
 
     if (guard->list != NULL) pins_release(guard->pins, guard->list);
     guard->list = list;
@@ -193,9 +199,10 @@ static enum err look_into_all(struct pin_guard *guard)
         TRY(look_into(guard, i));
         if (!id_map_put(&guard->looked, key, 1)) return ERR_NO_MEMORY;
     }
-    if (guard->overflown)
+    if (guard->overflown && !guard->told)
         log_warn("store", "pins mean more traces than are told apart: segments near their ranges stay whole",
-                 "traces_max=%d", PIN_GUARD_TRACES_MAX);
+                 "traces_max=%zu", guard->traces_max);
+    guard->told = guard->overflown;
     guard->looked_now = true;
     return OK;
 }

@@ -20,7 +20,9 @@
 enum { PIN_GUARD_TRACES_MAX = 1 << 20 };
 
 struct pin_guard;
-enum err pin_guard_open(struct pins *pins, const struct selector_matcher *matcher, struct pin_guard **out);
+/* traces_max: PIN_GUARD_TRACES_MAX, but in tests. */
+enum err pin_guard_open(struct pins *pins, const struct selector_matcher *matcher, size_t traces_max,
+                        struct pin_guard **out);
 void pin_guard_close(struct pin_guard *guard);
 
 /* How blocks are read. check, which may be NULL, is asked before each block is looked into, and before the blocks of a

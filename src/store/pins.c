@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct list_kind kind = {"pins", "pins.tmp", "SMPINS01"};
 enum { OWN_EXPIRES /* word of selector_record.own */ };
 
 struct pins {
@@ -100,7 +99,7 @@ static enum err write_pins(struct pins *pins, struct io *io, const struct pin_li
             .id = pin->id, .created_ns = pin->created_ns, .own = {[OWN_EXPIRES] = pin->expires_ns}};
         err = selector_record_write(&body, &record, &pin->selector, pin->owner, pin->reason);
     }
-    if (err == OK) err = list_file_write(io, pins->dir, &kind, pins->instance, &header, &body);
+    if (err == OK) err = list_file_write(io, pins->dir, &list_pins, pins->instance, &header, &body);
     list_body_free(&body);
     return err;
 }
@@ -112,7 +111,7 @@ static enum err load(struct pins *pins, struct io *io)
     struct list_header header;
     struct list_body body;
 
-    enum err err = list_file_read(io, pins->dir, &kind, pins->instance, &header, &body);
+    enum err err = list_file_read(io, pins->dir, &list_pins, pins->instance, &header, &body);
     if (err == OK && header.count > PINS_MAX) err = ERR_CORRUPT;
     pins->current = list_make(err == OK ? header.count : 0);
     if (pins->current == NULL) err = ERR_NO_MEMORY;
@@ -126,7 +125,7 @@ static enum err load(struct pins *pins, struct io *io)
     log_error("store",
               "the list of pins is damaged: nothing leaves the store until the file is put back from a "
               "backup, or removed, and the server started again",
-              "file=%s", kind.name);
+              "file=%s", list_pins.name);
     pins->current->count = 0;
     pins->current->damaged = true;
     return OK;

@@ -53,7 +53,7 @@ enum err retention_open(struct catalog *catalog, const struct retention_config *
     retention->catalog = catalog;
     retention->config = *config;
     retention->pins = pins;
-    if (pins != NULL && pin_guard_open(pins, matcher, &retention->guard) != OK) {
+    if (pins != NULL && pin_guard_open(pins, matcher, PIN_GUARD_TRACES_MAX, &retention->guard) != OK) {
         free(retention);
         return ERR_NO_MEMORY;
     }
@@ -457,7 +457,8 @@ enum err retention_preview(struct retention *retention, const struct retention_q
 {
     struct pin_guard *guard = NULL;
 
-    if (retention->pins != NULL) TRY(pin_guard_open(retention->pins, question->matcher, &guard));
+    if (retention->pins != NULL)
+        TRY(pin_guard_open(retention->pins, question->matcher, PIN_GUARD_TRACES_MAX, &guard));
     const enum err err = preview(retention, question, guard, waits);
     if (guard != NULL) pin_guard_close(guard);
     return err;

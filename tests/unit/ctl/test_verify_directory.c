@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "store/compaction.h"
+#include "store/pins.h"
 
 static struct data whole(void)
 {
@@ -281,5 +282,26 @@ Test(verify_directory, a_segment_that_was_merged_and_not_removed_is_a_note)
     cr_assert_str_eq(told.first.what,
                      "merged into segments/1024-000000000000.seg: the next start removes it");
     cr_assert_eq(told.totals.segments, 1);
+    data_close(&data);
+}
+
+Test(verify_directory, D10_a_list_that_is_damaged_is_found)
+{
+    struct data data = whole();
+    struct pin pin = {.selector = {.end_ns = UINT64_MAX}, .owner = "ann", .reason = "audit"};
+    struct pins *pins;
+
+    cr_assert_eq(pins_open(data.world.io, data.world.dir, data.instance, &pins), OK);
+    cr_assert_eq(pins_add(pins, data.world.io, 0, &pin), OK);
+    pins_close(pins);
+    cr_assert_eq(data_told(&data).damaged, 0);
+    for (uint64_t at = 0; at < 64 + 128 + 8; at += 7) {
+        data_flip(&data, NULL, "pins", at);
+        const struct told told = data_told(&data);
+        cr_assert_eq(told.damaged, 1, "byte %llu", (unsigned long long)at);
+        cr_assert_str_eq(told.first.file, "pins");
+        data_flip(&data, NULL, "pins", at);
+    }
+    cr_assert_eq(data_told(&data).damaged, 0);
     data_close(&data);
 }

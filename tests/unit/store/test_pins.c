@@ -3,7 +3,7 @@
  * whatever the rules say, and nothing else does.
  */
 #include "pins_fixture.h"
-#include "list_file.h"
+#include "pin_guard.h"
 
 static struct world new_world(void)
 {
@@ -458,6 +458,36 @@ Test(pins, blocks_are_looked_into_once)
     cr_assert_eq(plain_matches, 6);
     cr_assert_eq(retention_counts(retention)->held_spans, 6 * TRACES_A_DAY * 4 + 5 * 2);
     retention_close(retention, world.io);
+    pins_close(pins);
+    world_close(&world);
+}
+
+/* With more traces than are remembered, what lies within a day of a range stays as it is, the rest goes. */
+Test(pins, that_mean_too_many_traces_keep_segments_whole)
+{
+    struct world world = world_of_days(6);
+    struct pins *const pins = pins_of(&world);
+    const struct catalog_view *const view = catalog_acquire(world.catalog);
+    struct pin_guard *guard;
+
+    const uint64_t id = set_pin(pins, &world,
+                                pin_of_range(monday_ns + 2 * day_ns, monday_ns + 3 * day_ns, "", 0));
+    set_pin(pins, &world, pin_of_trace(503, 0));
+    cr_assert_eq(pin_guard_open(pins, &plain_matcher, 20, &guard), OK);
+    pin_guard_begin(guard, &(struct pin_guard_look){.view = view, .io = world.io, .horizon_ns = monday_ns});
+    for (uint32_t day = 0; day < 6; day++) {
+        struct pin_share share;
+        cr_assert_eq(pin_guard_share(guard, day, &share), OK);
+        const bool near = day >= 1 && day <= 3;
+        cr_assert_eq(share.spans,
+                     near       ? segment_spans(view->segments[day])
+                     : day == 5 ? 4
+                                : 0,
+                     "day %u: %llu", day, (unsigned long long)share.spans);
+        if (near) cr_assert_eq(share.pin_id, id);
+    }
+    pin_guard_close(guard);
+    catalog_release(world.catalog, view);
     pins_close(pins);
     world_close(&world);
 }
