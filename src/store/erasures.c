@@ -105,7 +105,8 @@ static enum err write_erasures(struct erasures *erasures, struct io *io, const s
                                                        [OWN_UNREADABLE] = erasure->unreadable}};
         err = selector_record_write(&body, &record, &erasure->selector, erasure->owner, erasure->reason);
     }
-    if (err == OK) err = list_file_write(io, erasures->dir, &list_erasures, erasures->instance, &header, &body);
+    if (err == OK)
+        err = list_file_write(io, erasures->dir, &list_erasures, erasures->instance, &header, &body);
     list_body_free(&body);
     return err;
 }
