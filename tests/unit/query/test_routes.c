@@ -400,7 +400,7 @@ static const struct {
      "traceId: means all spans of the trace"},
 };
 
-Test(routes, pins_that_are_none_are_refused_by_name)
+Test(routes, Q11_pins_that_are_none_are_refused_by_name)
 {
     static char large[5000];
 
