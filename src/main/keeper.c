@@ -216,6 +216,26 @@ struct retention_config keeper_retention(const struct world *world)
     };
 }
 
+enum err keeper_open_rules(struct world *world)
+{
+    const uint64_t instance = world->superblock.instance;
+
+    TRY(pins_open(world->io, world->data_dir, instance, &world->pins));
+    TRY(erasures_open(world->io, world->data_dir, instance, &world->erasures));
+    TRY(selection_open(&world->selection));
+    world->retention = keeper_retention(world);
+    const struct selector_matcher matcher = selection_matcher(world->selection);
+    return retention_open(world->catalog, &world->retention, world->pins, &matcher, &world->keeping);
+}
+
+void keeper_close_rules(struct world *world)
+{
+    retention_close(world->keeping, world->io);
+    selection_close(world->selection);
+    erasures_close(world->erasures);
+    pins_close(world->pins);
+}
+
 static enum err open_keeper(struct keeper *keeper)
 {
     const struct world *const world = keeper->world;

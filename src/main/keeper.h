@@ -19,5 +19,11 @@ struct retention_config keeper_retention(const struct world *world);
 bool keeper_start(struct world *world);
 /* Ends after the piece of work in hand, some hundred milliseconds; what is unfinished is thrown away. */
 void keeper_stop(struct world *world);
+/*
+ * What leaves and what must not: the lists of pins and erasures, and retention. Opened before queries are, which look at them; on
+ * failure the process ends. Closed when both the keeper and the queries are gone.
+ */
+enum err keeper_open_rules(struct world *world);
+void keeper_close_rules(struct world *world);
 
 #endif

@@ -22,11 +22,9 @@
 #include "plan.h"
 #include "port.h"
 #include "process.h"
-#include "query/selection.h"
 #include "sandbox.h"
 #include "shard/sealer.h"
 #include "steering.h"
-#include "store/erasures.h"
 #include "store/segment.h"
 #include "world.h"
 
@@ -297,23 +295,10 @@ static bool open_ops(struct world *world)
 /* What leaves, and what must not. */
 static bool open_keeping(struct world *world)
 {
-    enum err err = pins_open(world->io, world->data_dir, world->superblock.instance, &world->pins);
-    if (err == OK)
-        err = erasures_open(world->io, world->data_dir, world->superblock.instance, &world->erasures);
-    if (err == OK) err = selection_open(&world->selection);
-    if (err != OK) return failed("cannot read the lists of pins and erasures", "", err);
-    world->retention = keeper_retention(world);
-    const struct selector_matcher matcher = selection_matcher(world->selection);
-    err = retention_open(world->catalog, &world->retention, world->pins, &matcher, &world->keeping);
-    return err == OK ? true : failed("cannot set up retention", "", err);
-}
+    const enum err err = keeper_open_rules(world);
 
-static void close_keeping(struct world *world)
-{
-    retention_close(world->keeping, world->io);
-    selection_close(world->selection);
-    erasures_close(world->erasures);
-    pins_close(world->pins);
+    return err == OK ? true
+                     : failed("cannot set up retention, or read the lists of pins and erasures", "", err);
 }
 
 /* When the shards have recovered: an answer from half a journal would look like a whole one. */
@@ -505,7 +490,7 @@ static void close_world(struct world *world)
     }
     pthread_join(world->desk.thread.pthread, NULL);
     sealer_close(world->sealer);
-    close_keeping(world);
+    keeper_close_rules(world);
     close_segments(world);
     catalog_close(world->catalog, world->io);
     ops_close(world->ops);
