@@ -92,13 +92,20 @@ static void compare(struct slice body, struct slice json)
     rebuilt_free(&got);
 }
 
+/* One thread: the thread sanitizer has nothing to see here that other tests do not show it. */
+#ifdef __SANITIZE_THREAD__
+enum { ROUNDS = 100, SPANS_MIN = 1900 };
+#else
+enum { ROUNDS = 1300, SPANS_MIN = 25000 };
+#endif
+
 Test(json_differential, requests_in_either_encoding_are_the_same_spans)
 {
     struct maker maker = {.state = 20261128};
 
     cr_assert_eq(otlp_json_open(&scratch), OK);
     cr_assert_eq(otlp_decoder_open(&decoder), OK);
-    for (unsigned round = 0; round < 1300; round++) {
+    for (unsigned round = 0; round < ROUNDS; round++) {
         struct message body = maker_body(&maker, 1 + maker_below(&maker, round % 100 == 0 ? 400 : 40));
         replace(&body, "caf\xc3", "cafe", 4);
         replace(&body, "\x01\0\0\0\0\0\xf8\x7f", "\0\0\0\0\0\0\xf8\x7f", 8);
@@ -109,7 +116,7 @@ Test(json_differential, requests_in_either_encoding_are_the_same_spans)
         compare(message_slice(&body), slice_of(text, json.len));
         message_free(&body);
     }
-    cr_expect_geq(spans_compared, 25000);
+    cr_expect_geq(spans_compared, SPANS_MIN);
     cr_expect_geq(spans_equal_in_bytes, spans_compared / 10 * 7, "%lu of %lu", spans_equal_in_bytes,
                   spans_compared);
     cr_log_info("%lu spans, %lu of them equal in bytes\n", spans_compared, spans_equal_in_bytes);

@@ -178,11 +178,28 @@ static bool span_matches(const struct story_span *span, const struct question *q
     return true;
 }
 
+/* The spans of a story without its repeats, those of a trace together, in the order in which they came. */
+struct sorted {
+    const struct story_span **spans;
+    unsigned count;
+};
+
 struct verdict {
+    const struct story_span *const *spans; /* borrowed from the sorted ones: those of the trace */
+    unsigned spans_count;
     struct trace_id trace_id;
     uint64_t key_ns;
     unsigned matched;
 };
+
+static int by_trace(const void *left, const void *right)
+{
+    const struct story_span *const a = *(const struct story_span *const *)left;
+    const struct story_span *const b = *(const struct story_span *const *)right;
+    const int order = memcmp(a->trace_id.bytes, b->trace_id.bytes, sizeof a->trace_id.bytes);
+
+    return order != 0 ? order : a < b ? -1 : 1;
+}
 
 static int by_order(const void *left, const void *right)
 {
@@ -203,19 +220,42 @@ static bool same_trace(const struct trace_id *a, const struct trace_id *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
-static unsigned judge(const struct stories *stories, const struct question *question, struct verdict *out)
+static struct sorted sort(const struct stories *stories)
+{
+    struct sorted sorted = {.spans = calloc(stories->count + 1, sizeof *sorted.spans)};
+
+    cr_assert_not_null(sorted.spans);
+    for (unsigned i = 0; i < stories->count; i++)
+        if (!is_repeat(stories, i)) sorted.spans[sorted.count++] = &stories->spans[i];
+    qsort(sorted.spans, sorted.count, sizeof *sorted.spans, by_trace);
+    return sorted;
+}
+
+/* On the trace whose spans begin there. */
+static struct verdict judge_trace(const struct sorted *sorted, unsigned first,
+                                  const struct question *question)
+{
+    struct verdict verdict = {.spans = sorted->spans + first, .trace_id = sorted->spans[first]->trace_id};
+
+    for (unsigned i = first; i < sorted->count; i++) {
+        const struct story_span *const span = sorted->spans[i];
+        if (!same_trace(&span->trace_id, &verdict.trace_id)) break;
+        verdict.spans_count++;
+        if (!span_matches(span, question)) continue;
+        verdict.matched++;
+        if (span->start_ns > verdict.key_ns) verdict.key_ns = span->start_ns;
+    }
+    return verdict;
+}
+
+static unsigned judge(const struct sorted *sorted, const struct question *question, struct verdict *out)
 {
     unsigned count = 0;
 
-    for (unsigned i = 0; i < stories->count; i++) {
-        const struct story_span *const span = &stories->spans[i];
-        unsigned at = 0;
-        if (is_repeat(stories, i) || !span_matches(span, question)) continue;
-        while (at < count && !same_trace(&out[at].trace_id, &span->trace_id))
-            at++;
-        if (at == count) out[count++] = (struct verdict){.trace_id = span->trace_id};
-        out[at].matched++;
-        if (span->start_ns > out[at].key_ns) out[at].key_ns = span->start_ns;
+    for (unsigned i = 0; i < sorted->count;) {
+        const struct verdict verdict = judge_trace(sorted, i, question);
+        if (verdict.matched > 0) out[count++] = verdict;
+        i += verdict.spans_count;
     }
     qsort(out, count, sizeof *out, by_order);
     return count;
@@ -267,12 +307,11 @@ static void tally_service(struct tally *tally, const struct story_span *span)
     tally->services[at].errors += span->status == 2;
 }
 
-static void tally_up(const struct stories *stories, const struct trace_id *trace_id, struct tally *tally)
+static void tally_up(const struct verdict *verdict, struct tally *tally)
 {
     *tally = (struct tally){.start_ns = UINT64_MAX};
-    for (unsigned i = 0; i < stories->count; i++) {
-        const struct story_span *const span = &stories->spans[i];
-        if (!same_trace(&span->trace_id, trace_id) || is_repeat(stories, i)) continue;
+    for (unsigned i = 0; i < verdict->spans_count; i++) {
+        const struct story_span *const span = verdict->spans[i];
         const uint64_t end_ns = span->start_ns + true_duration(span);
         tally->spans++;
         tally->errors += span->status == 2;
@@ -300,11 +339,11 @@ static void put_number(struct json *json, const char *key, uint64_t number, bool
         json_uint(json, number);
 }
 
-static void write_expected(const struct stories *stories, const struct verdict *verdict, struct json *json)
+static void write_expected(const struct verdict *verdict, struct json *json)
 {
     struct tally tally;
 
-    tally_up(stories, &verdict->trace_id, &tally);
+    tally_up(verdict, &tally);
     const struct story_span *const root = tally.root != NULL ? tally.root : tally.first;
     json_object_begin(json);
     json_key(json, "traceId");
@@ -333,8 +372,7 @@ static void write_expected(const struct stories *stories, const struct verdict *
     json_object_end(json);
 }
 
-static void expected_text(const struct stories *stories, const struct verdict *verdicts, unsigned count,
-                          char *text, size_t capacity)
+static void expected_text(const struct verdict *verdicts, unsigned count, char *text, size_t capacity)
 {
     struct json json;
 
@@ -343,7 +381,7 @@ static void expected_text(const struct stories *stories, const struct verdict *v
     json_key(&json, "traces");
     json_array_begin(&json);
     for (unsigned i = 0; i < count; i++)
-        write_expected(stories, &verdicts[i], &json);
+        write_expected(&verdicts[i], &json);
     json_array_end(&json);
     json_object_end(&json);
     cr_assert_eq(json_finish(&json), OK);
@@ -355,25 +393,24 @@ static void expected_text(const struct stories *stories, const struct verdict *v
 static struct store store;
 static char expected[1 << 20];
 
-static void compare(const struct stories *stories, const struct question *question, const char *text,
-                    const struct verdict *verdicts, unsigned count)
+static void compare(const struct question *question, const char *text, const struct verdict *verdicts,
+                    unsigned count)
 {
-    expected_text(stories, verdicts, count, expected, sizeof expected);
+    expected_text(verdicts, count, expected, sizeof expected);
     const size_t len = strlen(expected);
     cr_assert(strncmp(text, expected, len) == 0, "question %s\nexpected %s\ngot      %s", question->text,
               expected, text);
     cr_assert_eq(text[len], ',', "question %s: more traces than expected\n%s", question->text, text);
 }
 
-static void check_whole(const struct stories *stories, const struct question *question,
-                        const struct verdict *verdicts, unsigned count)
+static void check_whole(const struct question *question, const struct verdict *verdicts, unsigned count)
 {
     char query[4096];
 
     snprintf(query, sizeof query, "limit=1000%s", question->text);
     struct asked asked = store_ask(&store, REQUEST_SEARCH, NULL, query);
     cr_assert_eq(asked.err, OK, "%s: %s %s", query, err_text(asked.err), asked.message);
-    compare(stories, question, asked.text, verdicts, count < REQUEST_LIMIT_MAX ? count : REQUEST_LIMIT_MAX);
+    compare(question, asked.text, verdicts, count < REQUEST_LIMIT_MAX ? count : REQUEST_LIMIT_MAX);
     cr_assert_eq(strstr(asked.text, "\"cursor\"") != NULL, count > REQUEST_LIMIT_MAX);
     cr_assert_not_null(strstr(asked.text, "\"partial\":false"));
     asked_free(&asked);
@@ -381,8 +418,8 @@ static void check_whole(const struct stories *stories, const struct question *qu
 
 enum { PAGED_MAX = 60 }; /* traces looked at page by page */
 
-static void check_pages(const struct stories *stories, const struct question *question,
-                        const struct verdict *verdicts, unsigned count, unsigned limit)
+static void check_pages(const struct question *question, const struct verdict *verdicts, unsigned count,
+                        unsigned limit)
 {
     char query[4096], cursor[64] = "";
     unsigned seen = 0;
@@ -392,7 +429,7 @@ static void check_pages(const struct stories *stories, const struct question *qu
         snprintf(query, sizeof query, "limit=%u%s%s", limit, question->text, cursor);
         struct asked asked = store_ask(&store, REQUEST_SEARCH, NULL, query);
         cr_assert_eq(asked.err, OK, "%s", query);
-        compare(stories, question, asked.text, verdicts + seen, due);
+        compare(question, asked.text, verdicts + seen, due);
         seen += due;
         const char *const at = strstr(asked.text, "\"cursor\":\"");
         if (at != NULL) snprintf(cursor, sizeof cursor, "&cursor=%.48s", at + 10);
@@ -437,17 +474,18 @@ static void place(struct stories *stories, enum placement placement)
 static void check_placement(struct stories *stories, enum placement placement, unsigned questions)
 {
     struct verdict *const verdicts = calloc(STORY_SPANS_MAX, sizeof *verdicts);
+    const struct sorted sorted = sort(stories);
 
     cr_assert_not_null(verdicts);
     place(stories, placement);
     for (unsigned i = 0; i < questions; i++) {
         struct question question;
         make_question(stories, &question);
-        const unsigned count = judge(stories, &question, verdicts);
-        check_whole(stories, &question, verdicts, count);
-        if (i % 4 == 0)
-            check_pages(stories, &question, verdicts, count, 1 + (unsigned)stories_roll(stories, 7));
+        const unsigned count = judge(&sorted, &question, verdicts);
+        check_whole(&question, verdicts, count);
+        if (i % 4 == 0) check_pages(&question, verdicts, count, 1 + (unsigned)stories_roll(stories, 7));
     }
+    free(sorted.spans);
     free(verdicts);
 }
 
@@ -456,7 +494,7 @@ struct trial {
     unsigned spans, traces, questions;
 };
 
-/* Everything here runs on one thread: the thread sanitizer has little to see, and the judge takes minutes under it. */
+/* Everything here runs on one thread: the thread sanitizer has little to see, and takes long over it. */
 #ifdef __SANITIZE_THREAD__
 enum { SEEDS_MAX = 1, QUESTIONS_MAX = 2 };
 #else
