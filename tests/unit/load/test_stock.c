@@ -341,19 +341,21 @@ Test(stock, keeps_traces_together_over_the_bodies_of_a_round)
 {
     const struct stock_config config = small(PROFILE_SHOP);
     struct stock *const stock = open_stock(&config);
+    const uint32_t bodies = stock_bodies_in_round(stock, 4);
+    Traces **const decoded = calloc(bodies, sizeof *decoded);
     uint32_t spread = 0;
 
+    cr_assert_not_null(decoded);
+    for (uint32_t body = 0; body < bodies; body++)
+        decoded[body] = decode(stock_stamp(stock, body, 4, TIME_NS));
     for (uint32_t trace = 0; trace < stock_traces(stock); trace += 37) {
         static struct family family;
         const struct stock_span *spans;
         const uint32_t count = stock_trace_spans(stock, trace, &spans);
         bool several = false;
         family = (struct family){.stock = stock, .trace = stock_trace_id(stock, 4, trace)};
-        for (uint32_t body = 0; body < stock_bodies_in_round(stock, 4); body++) {
-            Traces *const decoded = decode(stock_stamp(stock, body, 4, TIME_NS));
-            each_span(decoded, gather_family, &family);
-            forget(decoded);
-        }
+        for (uint32_t body = 0; body < bodies; body++)
+            each_span(decoded[body], gather_family, &family);
         for (uint32_t i = 1; i < count; i++)
             several |= spans[i].body != spans[0].body;
         spread += several;
@@ -367,6 +369,9 @@ Test(stock, keeps_traces_together_over_the_bodies_of_a_round)
         }
     }
     cr_assert(spread > 3);
+    for (uint32_t body = 0; body < bodies; body++)
+        forget(decoded[body]);
+    free(decoded);
     stock_close(stock);
 }
 
