@@ -86,7 +86,7 @@ Test(block_verify, sound_blocks_have_no_fault)
 {
     for (uint64_t seed = 1; seed < 40; seed++) {
         struct block_case c;
-        random_block(&c, seed, 1 + (uint32_t)(seed * seed * 7));
+        random_block(&c, seed, seed == 39 ? BLOCK_PAGE_ROWS + 300 : (uint32_t)(seed * seed));
         assert_sound(&c);
         struct block_bytes plain = block_unpack(&c.bytes);
         const struct told told = judge(&plain, NULL, NULL);

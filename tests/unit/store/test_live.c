@@ -624,16 +624,18 @@ Test(live, B4_rows_up_to_the_limit)
     live_case_close(&c);
 }
 
-static struct message spans_with(uint32_t spans, uint32_t field, uint32_t children)
+static struct message spans_with(uint32_t spans, uint32_t field, uint32_t count)
 {
-    struct message scope_spans = {0}, empty = {0};
+    struct message scope_spans = {0}, children = {0}; /* the same ones in each span */
 
+    for (uint32_t k = 0; k < count; k++)
+        message_text(&children, field, "");
     for (uint32_t i = 0; i < spans; i++) {
         struct message span = span_of(i);
-        for (uint32_t k = 0; k < children; k++)
-            message_put(&span, field, &empty);
+        message_raw(&span, children.bytes, children.len);
         message_put(&scope_spans, 2, &span);
     }
+    message_free(&children);
     return message_body_of_scope_spans(&scope_spans);
 }
 
@@ -669,22 +671,23 @@ Test(live, events_and_links_up_to_the_limit)
 /* Spans with distinct values, one attribute each of this many bytes. */
 static struct message distinct_values(uint32_t spans, uint32_t attributes, size_t len)
 {
-    struct message scope_spans = {0};
-    uint8_t *const text = calloc(1, len + 8);
+    struct message scope_spans = {0}, attribute = {0}, pair = {0}, value = {0};
+    uint8_t *const zeros = calloc(1, len);
 
+    message_bytes(&value, 7, slice_of(zeros, len));
+    message_put(&pair, 2, &value);
+    message_put(&attribute, 9, &pair);
     for (uint32_t i = 0; i < spans; i++) {
         struct message span = span_of(i);
         for (uint32_t k = 0; k < attributes; k++) {
-            struct message pair = {0}, value = {0};
             const uint32_t number = i * attributes + k;
-            memcpy(text, &number, sizeof number);
-            message_bytes(&value, 7, slice_of(text, len));
-            message_put(&pair, 2, &value);
-            message_put(&span, 9, &pair);
+            memcpy(attribute.bytes + attribute.len - len, &number, sizeof number); /* the value is its end */
+            message_raw(&span, attribute.bytes, attribute.len);
         }
         message_put(&scope_spans, 2, &span);
     }
-    free(text);
+    message_free(&attribute);
+    free(zeros);
     return message_body_of_scope_spans(&scope_spans);
 }
 
@@ -730,14 +733,20 @@ Test(live, distinct_shapes_up_to_the_limit)
 Test(live, long_shapes_up_to_their_room)
 {
     struct live_case c = begun();
-    struct message scope_spans = {0};
+    struct message scope_spans = {0}, zero = {0}, one = {0};
 
+    message_int_attribute(&zero, 9, "0", 0);
+    message_int_attribute(&one, 9, "1", 0);
     for (uint32_t i = 0; i < 4200; i++) {
         struct message span = span_of(i);
-        for (unsigned k = 0; k < 1000; k++)
-            message_int_attribute(&span, 9, k < 16 && i >> k & 1 ? "1" : "0", 0);
+        for (unsigned k = 0; k < 1000; k++) {
+            const struct message *const attribute = k < 16 && i >> k & 1 ? &one : &zero;
+            message_raw(&span, attribute->bytes, attribute->len);
+        }
         message_put(&scope_spans, 2, &span);
     }
+    message_free(&zero);
+    message_free(&one);
     struct message body = message_body_of_scope_spans(&scope_spans);
     assert_survives(&c, &body);
     live_case_close(&c);
