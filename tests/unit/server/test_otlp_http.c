@@ -464,22 +464,31 @@ Test(otlp_http, tells_other_paths_and_methods_what_they_are)
 
 /* ---- limits --------------------------------------------------------------------------------------------- */
 
+/* Appends an unknown field that makes the body that long. */
+static void fill(size_t len, size_t wanted)
+{
+    enum { HEAD = 5 }; /* its tag, and four bytes that say how long it is */
+    const size_t rest = wanted - len - HEAD;
+
+    cr_assert(rest >= 1 << 21 && rest < 1 << 28);
+    body[len] = 0x7a;
+    for (unsigned i = 0; i < 4; i++)
+        body[len + 1 + i] = (uint8_t)((rest >> 7 * i & 0x7f) | (i < 3 ? 0x80 : 0));
+    memset(body + len + HEAD, 0, rest);
+}
+
 Test(otlp_http, the_body_limit_holds_at_one_less_exactly_and_one_more)
 {
+    enum { SPANS = 1000 };
     static const int add[] = {-1, 0, 1};
     char text[256];
 
     if (!begin()) return;
     const size_t max = fixture.limits.body_bytes_max;
-    const size_t len = golden((unsigned)(max / GOLDEN_BYTES));
+    const size_t len = golden(SPANS);
     for (size_t i = 0; i < 3; i++) {
         const size_t wanted = max + (size_t)add[i];
-        /* an unknown field fills what is left */
-        const size_t rest = wanted - len;
-        cr_assert(rest >= 2 && rest < 130);
-        body[len] = 0x7a;
-        body[len + 1] = (uint8_t)(rest - 2);
-        memset(body + len + 2, 0, rest - 2);
+        fill(len, wanted);
         const int fd = client_open(fixture.port[ROLE_OTLP]);
         if (add[i] > 0) { /* judged by the head alone */
             snprintf(text, sizeof text, POST PROTOBUF "Content-Length: %zu\r\n\r\n", wanted);
@@ -496,6 +505,7 @@ Test(otlp_http, the_body_limit_holds_at_one_less_exactly_and_one_more)
         close(fd);
         close(chunked);
     }
+    cr_expect_eq(metric(METRIC_SPANS_STORED), 4 * SPANS);
     cr_expect_eq(metric(METRIC_INFLIGHT_BYTES), 0);
     fixture_close(&fixture);
 }
