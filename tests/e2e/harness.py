@@ -24,6 +24,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SPANMILL = os.path.abspath(os.environ.get("TEST_SPANMILL", os.path.join(ROOT, "build/release/spanmill")))
 LOAD = os.path.abspath(os.environ.get("TEST_LOAD", os.path.join(ROOT, "build/release/spanmill-load")))
+PORTS = 5000
 STOP_SECONDS_MAX = 10
 PROTOBUF = "application/x-protobuf"
 
@@ -49,9 +50,12 @@ _ports = set()
 
 
 def free_port():
-    """A port below the range the kernel hands out to clients, so that no connection takes it before the server does."""
+    """A port below the range the kernel hands out to clients, so that no connection takes it before the server does.
+
+    tools/test runs two of these programs at a time and gives each its own range by TEST_PORTS, the first of them."""
+    first = int(os.environ.get("TEST_PORTS", 20000))
     while True:
-        port = 20000 + int.from_bytes(os.urandom(2), "little") % 10000
+        port = first + int.from_bytes(os.urandom(2), "little") % PORTS
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
