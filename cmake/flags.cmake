@@ -37,14 +37,14 @@ elseif(SPANMILL_PRESET STREQUAL "dev")
   target_link_options(spanmill_flags INTERFACE -fsanitize=address,undefined)
   target_compile_definitions(spanmill_flags INTERFACE SPANMILL_VERIFY=1)
 elseif(SPANMILL_PRESET STREQUAL "thread")
-  target_compile_options(spanmill_flags INTERFACE -O1 -fsanitize=thread)
+  target_compile_options(spanmill_flags INTERFACE -O1 -g1 -fsanitize=thread) # -g1: places for reports
   flag_if_known(-Wno-maybe-uninitialized) # the sanitizer's calls hide from gcc what is set
   target_link_options(spanmill_flags INTERFACE -fsanitize=thread)
 elseif(SPANMILL_PRESET STREQUAL "fuzz")
   if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
     message(FATAL_ERROR "the fuzz preset needs clang: cmake -DCMAKE_C_COMPILER=clang")
   endif()
-  target_compile_options(spanmill_flags INTERFACE -O1 -fsanitize=fuzzer-no-link,address,undefined
+  target_compile_options(spanmill_flags INTERFACE -O1 -g1 -fsanitize=fuzzer-no-link,address,undefined
                                                   -fno-sanitize-recover=all)
   target_link_options(spanmill_flags INTERFACE -fsanitize=address,undefined)
   target_compile_definitions(spanmill_flags INTERFACE SPANMILL_VERIFY=1)
