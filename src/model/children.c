@@ -66,19 +66,35 @@ enum err event_decode(struct slice message, struct slice *scratch, struct event_
     return OK;
 }
 
-/* Copies an id of exactly `size` bytes; other lengths than 0 are malformed, since nothing could be stored of
- * them. */
-static bool copy_id(struct slice bytes, uint8_t *id, size_t size, bool *present)
+/* An id of a link as the field that was read last has it: that one alone counts (B9). */
+struct link_id {
+    struct slice bytes;
+    const uint8_t *field;
+};
+
+static bool read_id(struct wire_reader *reader, uint32_t type, const uint8_t *field, struct link_id *out)
 {
-    *present = bytes.len == size;
-    if (*present) memcpy(id, bytes.ptr, size);
-    return bytes.len == 0 || *present;
+    out->field = field;
+    return type == WIRE_BYTES && wire_bytes(reader, &out->bytes);
+}
+
+/* Copies an id of exactly `size` bytes; other lengths than 0 are refused, since nothing could be stored of
+ * them. */
+static enum err copy_id(const struct link_id *from, uint8_t *id, size_t size, bool *present, const char *why,
+                        struct otlp_fault *fault)
+{
+    *present = from->bytes.len == size;
+    if (*present) memcpy(id, from->bytes.ptr, size);
+    if (*present || from->bytes.len == 0) return OK;
+    fail(fault, why, from->field);
+    return ERR_UNSUPPORTED;
 }
 
 enum err link_decode(struct slice message, struct slice *scratch, struct link_view *out,
                      struct otlp_fault *fault)
 {
     struct wire_reader reader = wire_reader_of(message);
+    struct link_id trace = {0}, span = {0};
 
     *out = (struct link_view){.attributes = scratch};
     while (reader.at < reader.end) {
@@ -89,20 +105,10 @@ enum err link_decode(struct slice message, struct slice *scratch, struct link_vi
         EXPECT(wire_tag(&reader, &number, &type), "Span.Link: bad field tag");
         switch (number) {
         case 1:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &bytes),
-                   "Span.Link.trace_id: not bytes within the link");
-            if (!copy_id(bytes, out->trace_id.bytes, sizeof out->trace_id.bytes, &out->trace_id_present)) {
-                fail(fault, "Span.Link.trace_id: must have 0 or 16 bytes", start);
-                return ERR_UNSUPPORTED;
-            }
+            EXPECT(read_id(&reader, type, start, &trace), "Span.Link.trace_id: not bytes within the link");
             break;
         case 2:
-            EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &bytes),
-                   "Span.Link.span_id: not bytes within the link");
-            if (!copy_id(bytes, out->span_id.bytes, sizeof out->span_id.bytes, &out->span_id_present)) {
-                fail(fault, "Span.Link.span_id: must have 0 or 8 bytes", start);
-                return ERR_UNSUPPORTED;
-            }
+            EXPECT(read_id(&reader, type, start, &span), "Span.Link.span_id: not bytes within the link");
             break;
         case 3:
             EXPECT(type == WIRE_BYTES && wire_bytes(&reader, &out->trace_state),
@@ -125,6 +131,10 @@ enum err link_decode(struct slice message, struct slice *scratch, struct link_vi
         default: EXPECT(wire_skip(&reader, type), "Span.Link: unknown field is cut or malformed");
         }
     }
+    TRY(copy_id(&trace, out->trace_id.bytes, sizeof out->trace_id.bytes, &out->trace_id_present,
+                "Span.Link.trace_id: must have 0 or 16 bytes", fault));
+    TRY(copy_id(&span, out->span_id.bytes, sizeof out->span_id.bytes, &out->span_id_present,
+                "Span.Link.span_id: must have 0 or 8 bytes", fault));
     out->dropped_attributes_count = otlp_dropped(out->dropped_attributes_count, out->cut);
     return OK;
 }

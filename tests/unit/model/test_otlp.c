@@ -331,6 +331,34 @@ Test(otlp, B3_a_span_may_be_its_own_parent)
     cr_assert_arr_eq(noted.spans[0].parent_span_id.bytes, noted.spans[0].span_id.bytes, 8);
 }
 
+/* Ids of 8, 16 and 0 bytes, then ids of another length, given before or after them. */
+Test(otlp, B9_the_last_ids_of_a_link_count)
+{
+    static const size_t lengths[] = {0, 7, 8, 16, 17};
+    const struct slice bytes = slice_text("0123456789abcdefg");
+    struct slice scratch[OTLP_ATTRIBUTES_MAX];
+
+    for (unsigned field = 1; field <= 2; field++) {
+        for (unsigned i = 0; i < 25; i++) {
+            const size_t before = lengths[i % 5], last = lengths[i / 5];
+            const size_t whole = field == 1 ? 16 : 8;
+            struct message message = {0};
+            struct otlp_fault fault = {0};
+            struct link_view link;
+
+            message_bytes(&message, field, slice_of(bytes.ptr, before));
+            const size_t at = message.len;
+            message_bytes(&message, field, slice_of(bytes.ptr, last));
+            const bool good = last == 0 || last == whole;
+            cr_assert_eq(link_decode(message_slice(&message), scratch, &link, &fault),
+                         good ? OK : ERR_UNSUPPORTED);
+            if (good) cr_assert_eq(field == 1 ? link.trace_id_present : link.span_id_present, last == whole);
+            if (!good) cr_assert_eq(fault.at, message.bytes + at);
+            message_free(&message);
+        }
+    }
+}
+
 Test(otlp, B3_links_take_ids_of_full_length_or_none)
 {
     for (size_t trace = 0; trace <= 17; trace++)
