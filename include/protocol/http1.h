@@ -37,6 +37,12 @@
 #define HTTP1_TRAILERS_COUNT_MAX 16U
 #define HTTP1_LENGTH_CHUNKED     UINT64_MAX /* for http1_write_head(): Transfer-Encoding: chunked */
 
+/*
+ * The first line of HTTP/2's preface. It is refused like any version that is not served, with event.http2 set; who
+ * speaks HTTP/2 on the same port may go on with that engine instead: this line, which is consumed then, and what follows.
+ */
+#define HTTP1_OF_HTTP2 "PRI * HTTP/2.0\r\n"
+
 /* The interim answer to Expect: 100-continue, sent when the head was judged good and the body is wanted. */
 #define HTTP1_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -85,6 +91,7 @@ struct http1_event {
     int status;         /* HTTP1_REFUSED: 400 405 414 417 431 501 505, or 0: close without an answer */
     const char *reason; /* HTTP1_REFUSED: static text, what was wrong and where */
     bool disagreement;  /* HTTP1_REFUSED: llhttp refused what our check had passed; to be counted */
+    bool http2;         /* HTTP1_REFUSED: see HTTP1_OF_HTTP2 */
 };
 
 /* Embedded by its owner; every field but `request` is private. */
@@ -131,7 +138,7 @@ void http1_lend(struct http1 *http1, uint8_t *head_buf, size_t head_capacity);
 /*
  * Takes a prefix of input, sets *consumed, returns one event. Call again with the rest until HTTP1_NEED_MORE.
  * Empty input is allowed. After HTTP1_END or HTTP1_REFUSED the same event comes again and nothing is
- * consumed.
+ * consumed; nor is anything with HTTP1_REFUSED, unless event.http2.
  */
 enum http1_event_kind http1_feed(struct http1 *http1, struct slice input, size_t *consumed,
                                  struct http1_event *event);

@@ -103,7 +103,7 @@ unsigned http2_streams(const struct http2 *http2);
 
 /*
  * Answers a request. With neither body nor trailers the head ends the stream; a request that has not ended
- * is then reset with NO_ERROR behind the answer. A body needs a request that has ended. Everything is copied.
+ * is then reset with NO_ERROR behind the answer. Everything is copied.
  */
 void http2_answer(struct http2 *http2, int32_t id, const struct http2_field *head, size_t head_count,
                   struct slice body, const struct http2_field *trailers, size_t trailers_count);

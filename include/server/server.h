@@ -57,6 +57,12 @@ struct server_config {
      */
     const char *const *hosts; /* borrowed */
     size_t hosts_count;
+    /*
+     * Origins of web pages that may send to the listener for OTLP over HTTP from a browser, such as
+     * "https://shop.example.com", with * for any run of bytes of a host; a lone "*" stands for every origin.
+     */
+    const char *const *origins; /* borrowed */
+    size_t origins_count;
 };
 
 /* ERR_NO_MEMORY. */

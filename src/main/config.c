@@ -352,6 +352,36 @@ static enum err check_exposure(const struct options *options, char error[OPTION_
     return OK;
 }
 
+/* As a browser writes it, scheme://host[:port] without a path, or a word that stands for others. */
+static bool is_origin(const char *text, size_t len)
+{
+    const char *const colon = memchr(text, ':', len);
+    const size_t scheme = colon != NULL ? (size_t)(colon - text) : 0;
+
+    if (len == 1 && text[0] == '*') return true;
+    if (len == 4 && memcmp(text, "null", 4) == 0) return true;
+    return scheme > 0 && len > scheme + 3 && memcmp(colon, "://", 3) == 0 &&
+           memchr(colon + 3, '/', len - scheme - 3) == NULL;
+}
+
+static enum err check_origins(const struct options *options, char error[OPTION_ERROR_MAX])
+{
+    static const char separators[] = ", ";
+    const char *at = options_text(options, OPTION_CORS_ORIGINS);
+    unsigned count = 0;
+
+    for (at += strspn(at, separators); *at != '\0'; at += strspn(at, separators)) {
+        const size_t len = strcspn(at, separators);
+
+        if (!is_origin(at, len))
+            return fail(error, "cors.origins: '%.*s' is no origin; one looks like https://shop.example.com",
+                        (int)(len < 100 ? len : 100), at);
+        if (++count > CONFIG_NAMES_MAX) return fail(error, "cors.origins: more than %d", CONFIG_NAMES_MAX);
+        at += len;
+    }
+    return OK;
+}
+
 enum err config_check(const struct options *options, char error[OPTION_ERROR_MAX])
 {
     const uint64_t file = options_number(options, OPTION_JOURNAL_FILE),
@@ -360,6 +390,7 @@ enum err config_check(const struct options *options, char error[OPTION_ERROR_MAX
                    plain = options_number(options, OPTION_PLAIN_MAX);
 
     TRY(check_exposure(options, error));
+    TRY(check_origins(options, error));
     if (file % 4096 != 0) return fail(error, "journal.file: not a multiple of 4KiB");
     if (cap / file < 2) return fail(error, "journal.cap: less than two files of journal.file");
     if (file < 2 * body) return fail(error, "journal.file: less than twice limits.body");

@@ -42,6 +42,9 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
       "names, parted by commas, under which the query and ops listeners may be asked, beside addresses and " \
       "localhost; "                                                                                          \
       "* allows all")                                                                                        \
+    X(CORS_ORIGINS, "cors.origins", TEXT, "", "", "",                                                        \
+      "origins of web pages, parted by commas, that may send spans from a browser to the OTLP/HTTP "         \
+      "listener, such as https://*.example.com; * alone allows all")                                         \
     X(EXPOSURE, "i_accept_unauthenticated_network_exposure", BOOL, "false", "", "",                          \
       "allows addresses beyond loopback although nobody has to prove who they are")                          \
     X(SANDBOX, "sandbox", SWITCH, "auto", "", "",                                                            \
@@ -110,6 +113,7 @@ enum option_id {
 };
 
 enum { OPTION_TEXT_MAX = 1024, OPTION_ERROR_MAX = 512 };
+enum { CONFIG_NAMES_MAX = 64 }; /* hosts, and origins of pages */
 
 struct option {
     const char *key;

@@ -82,14 +82,25 @@ _Noreturn static void end_at_once(int code)
 /* ---- what is asked of the world -------------------------------------------------------------------------
  */
 
-static void split_hosts(struct world *world)
+/* What is parted by commas; text is where the names will stand. Returns how many there are. */
+static size_t split(const char *option, char text[OPTION_TEXT_MAX], const char *names[CONFIG_NAMES_MAX])
 {
-    char *at = world->hosts_text, *name;
+    char *at = text, *name;
+    size_t count = 0;
 
-    snprintf(world->hosts_text, sizeof world->hosts_text, "%s", options_text(world->options, OPTION_HOSTS));
+    snprintf(text, OPTION_TEXT_MAX, "%s", option);
     while ((name = strsep(&at, ", ")) != NULL)
-        if (*name != '\0' && world->hosts_count < sizeof world->hosts / sizeof *world->hosts)
-            world->hosts[world->hosts_count++] = name;
+        if (*name != '\0' && count < CONFIG_NAMES_MAX) names[count++] = name;
+    return count;
+}
+
+static void split_names(struct world *world)
+{
+    const struct options *const options = world->options;
+
+    world->hosts_count = split(options_text(options, OPTION_HOSTS), world->hosts_text, world->hosts);
+    world->origins_count = split(options_text(options, OPTION_CORS_ORIGINS), world->origins_text,
+                                 world->origins);
 }
 
 static uint64_t at_most(uint64_t a, uint64_t b)
@@ -128,7 +139,7 @@ static void derive_limits(struct world *world)
         .body_ns_max = options_number(options, OPTION_BODY_TIME),
         .stall_ns_max = options_number(options, OPTION_STALL_TIME),
     };
-    split_hosts(world);
+    split_names(world);
 }
 
 /* ---- up -------------------------------------------------------------------------------------------------

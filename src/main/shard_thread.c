@@ -243,6 +243,8 @@ void *shard_thread_run(void *context)
         .routes = routes,
         .routes_count = OTLP_HTTP_ROUTES,
         .limits = own->world->limits,
+        .origins = own->world->origins,
+        .origins_count = own->world->origins_count,
     };
     err = server_open(&config, &server);
     if (err != OK) return fail(own, "cannot open the server", err);

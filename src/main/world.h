@@ -73,9 +73,12 @@ struct world {
     _Atomic int phase; /* enum phase */
     struct server_limits limits;
     uint64_t body_bytes_max, plain_bytes_max;
-    const char *hosts[64];
+    const char *hosts[CONFIG_NAMES_MAX];
     size_t hosts_count;
     char hosts_text[OPTION_TEXT_MAX];
+    const char *origins[CONFIG_NAMES_MAX];
+    size_t origins_count;
+    char origins_text[OPTION_TEXT_MAX];
 
     struct io *io; /* the leader's, plain */
     struct io_dir *data_dir;

@@ -83,7 +83,7 @@ enum http1_event_kind http1_feed(struct http1 *http1, struct slice input, size_t
     }
     if (http1->phase == PHASE_END) return HTTP1_END;
     if (http1->phase == PHASE_REFUSED) {
-        *consumed = 0;
+        if (!http1->refusal.http2) *consumed = 0;
         *event = http1->refusal;
         return HTTP1_REFUSED;
     }

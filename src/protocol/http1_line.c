@@ -23,6 +23,11 @@ bool http1__judge_request_line(struct http1 *http1)
     const struct slice line = slice_of(http1->head_buf, http1->request_line_len - 2);
     const size_t first_space = text_find(line, ' ');
 
+    if (slice_is(slice_of(http1->head_buf, http1->request_line_len), HTTP1_OF_HTTP2)) {
+        http1__refuse(http1, 505, "HTTP version other than 1.0 and 1.1");
+        http1->refusal.http2 = true;
+        return false;
+    }
     if (first_space == 0 || !text_all(slice_of(line.ptr, first_space), CLASS_TOKEN)) {
         return http1__refuse(http1, 400, "request line does not begin with a method");
     }

@@ -75,7 +75,8 @@ static void end_for_abuse(struct http2 *http2)
     http2->ending = true;
     if (nghttp2_submit_goaway(http2->session, NGHTTP2_FLAG_NONE,
                               nghttp2_session_get_last_proc_stream_id(http2->session),
-                              NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)why, strlen(why)) != 0)
+                              http2->budget.broken_rule ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM,
+                              (const uint8_t *)why, strlen(why)) != 0)
         http2->broken = true;
 }
 
@@ -153,7 +154,7 @@ bool http2_is_over(const struct http2 *http2)
 
 const char *http2_abuse(const struct http2 *http2)
 {
-    return http2->budget.abuse;
+    return http2->budget.broken_rule ? NULL : http2->budget.abuse;
 }
 
 /* ---- answers --------------------------------------------------------------------------------------------
@@ -246,7 +247,6 @@ void http2_answer(struct http2 *http2, int32_t id, const struct http2_field *hea
     nghttp2_nv fields[HTTP2_ANSWER_FIELDS_MAX];
 
     assert(stream != NULL && !stream->answered);
-    assert(stream->ended || !has_body);
 
     stream->answered = true;
     if (http2->broken) return;

@@ -56,6 +56,15 @@ static uint32_t stream_id(const struct http2_frames *frames)
     return (uint32_t)(at[0] & 0x7f) << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
+/* RFC 9113 6.3. The library looks at none of them, since our SETTINGS say that priorities mean nothing. */
+static void judge_priority(const struct http2_frames *frames, struct http2_budget *budget)
+{
+    http2_budget_control(budget);
+    if (stream_id(frames) > 0 || budget->abuse != NULL) return;
+    budget->abuse = "PRIORITY of no stream";
+    budget->broken_rule = true;
+}
+
 static void judge(struct http2_frames *frames, struct http2_budget *budget)
 {
     const uint8_t type = frames->header[3], flags = frames->header[4];
@@ -74,6 +83,7 @@ static void judge(struct http2_frames *frames, struct http2_budget *budget)
         charge(budget, &frames->continuations, HTTP2_CONTINUATIONS_MAX, too_many_continuations);
         return;
     case NGHTTP2_RST_STREAM: http2_budget_reset(budget); return;
+    case NGHTTP2_PRIORITY: judge_priority(frames, budget); return;
     case NGHTTP2_DATA: return; /* empty ones are counted when the library has seen their padding */
     default: http2_budget_control(budget); return;
     }

@@ -27,6 +27,7 @@ struct http2_budget {
     unsigned controls;  /* frames that carry no request, less what answers have earned */
     unsigned oversized; /* heads beyond the limits */
     const char *abuse;  /* the budget that was exceeded; NULL: none */
+    bool broken_rule;   /* no budget but a rule, that the library does not keep: PROTOCOL_ERROR */
 };
 
 /* The answer to a request, until its last byte is in a frame. */

@@ -10,6 +10,9 @@
  *
  * A call that the client has reset keeps its slot, and its memory, as long as the shard works on it: however
  * fast streams come and go, a connection has at most HTTP2_STREAMS_MAX calls.
+ *
+ * On the listener for OTLP over HTTP a request whose content type is not gRPC's is one of plain HTTP: judged and answered
+ * in call_http.c, its body is the message.
  */
 #include "call.h"
 
@@ -17,6 +20,8 @@
 #include "conn.h"
 #include "export.h"
 #include "intake.h"
+
+#include <strings.h>
 
 static const uint64_t CALL_NS_MAX = 60 * NS_PER_S; /* without grpc-timeout, or with a longer one */
 
@@ -35,10 +40,23 @@ static const struct grpc_method *find_method(struct slice path)
     return NULL;
 }
 
+bool call_has_one_host(const struct http2_head *head)
+{
+    unsigned hosts;
+    const struct slice host = http2_find_field(head, "host", &hosts);
+    const struct slice authority = http2_find_field(head, ":authority", NULL);
+
+    if (hosts == 0 || authority.ptr == NULL) return hosts <= 1;
+    return hosts == 1 && host.len == authority.len &&
+           strncasecmp((const char *)host.ptr, (const char *)authority.ptr, host.len) == 0;
+}
+
 static bool judge_http(struct call *call, const struct http2_head *head)
 {
     if (head->too_large)
         call_refuse_http(call, "431", GRPC_RESOURCE_EXHAUSTED, "the head has more than 64 fields or 16 KiB");
+    else if (!call_has_one_host(head))
+        call_refuse_http(call, "400", GRPC_INVALID_ARGUMENT, "host and :authority are not the same");
     else if (!slice_is(head->method, "POST"))
         call_refuse_http(call, "405", GRPC_UNIMPLEMENTED, "the method of a call is POST");
     else if (!grpc_is_content_type(http2_find_field(head, "content-type", NULL)))
@@ -95,6 +113,19 @@ static void set_deadline(struct call *call)
     conn_grpc_wait_until(call->conn, call->deadline_ns);
 }
 
+static bool judge(struct call *call, const struct http2_head *head)
+{
+    return judge_http(call, head) && judge_encoding(call, head) && judge_timeout(call, head) &&
+           judge_method(call, head);
+}
+
+static bool judge_plain(struct call *call, const struct http2_head *head)
+{
+    call->method = &call_http_export;
+    call->end_ns = call->begin_ns + CALL_NS_MAX;
+    return call_http_judge(call, head);
+}
+
 static void *on_request(void *context, int32_t id, const struct http2_head *head)
 {
     struct conn *const conn = context;
@@ -103,9 +134,9 @@ static void *on_request(void *context, int32_t id, const struct http2_head *head
     if (call == NULL) return NULL;
     conn_grpc_on_call(conn);
     call->begin_ns = io_now_ns(conn->server->io);
-    if (judge_http(call, head) && judge_encoding(call, head) && judge_timeout(call, head) &&
-        judge_method(call, head))
-        set_deadline(call);
+    call->plain = conn->role == ROLE_OTLP &&
+                  !grpc_is_content_type(http2_find_field(head, "content-type", NULL));
+    if (call->plain ? judge_plain(call, head) : judge(call, head)) set_deadline(call);
     return call;
 }
 
@@ -128,6 +159,17 @@ static void refuse_for_memory(struct call *call)
     call_refuse_unseen(call, ERR_FULL, "no memory for the message at the moment, try again later");
 }
 
+static void begin_message(struct call *call)
+{
+    if (!may_hold_more(call->conn) ||
+        !intake_begin(call->conn->server->config.shard, call->message.len, &call->body))
+        refuse_for_memory(call);
+    else
+        call_hold(call->conn, 0, call->body.capacity);
+}
+
+static const char too_large[] = "the message is larger than the limit of this server";
+
 static void on_prefix(struct call *call)
 {
     const struct grpc_message *const message = &call->message;
@@ -138,16 +180,10 @@ static void on_prefix(struct call *call)
     }
     if (!message->compressed) call->codec = JOURNAL_CODEC_NONE;
     if (message->len > message_bytes_max(call)) {
-        call_refuse_for_good(call, GRPC_RESOURCE_EXHAUSTED,
-                             "the message is larger than the limit of this server");
+        call_refuse_for_good(call, GRPC_RESOURCE_EXHAUSTED, too_large);
         return;
     }
-    if (message->len == 0) return;
-    if (!may_hold_more(call->conn) ||
-        !intake_begin(call->conn->server->config.shard, message->len, &call->body))
-        refuse_for_memory(call);
-    else
-        call_hold(call->conn, 0, call->body.capacity);
+    if (message->len > 0) begin_message(call);
 }
 
 static void append(struct call *call, struct slice bytes)
@@ -168,6 +204,18 @@ static void append(struct call *call, struct slice bytes)
     body->len += bytes.len;
 }
 
+/* All of a plain body is the message. */
+static void take_plain(struct call *call, struct slice bytes)
+{
+    if (call->answered || bytes.len == 0) return;
+    if (call->bytes > message_bytes_max(call)) {
+        call_refuse_for_good(call, GRPC_RESOURCE_EXHAUSTED, too_large);
+        return;
+    }
+    if (call->body.ptr == NULL) begin_message(call);
+    if (!call->answered) append(call, bytes);
+}
+
 static void on_body(void *stream, struct slice input)
 {
     struct call *const call = stream;
@@ -175,6 +223,10 @@ static void on_body(void *stream, struct slice input)
 
     call->bytes += input.len;
     if (!call->answered) metric_add(call->conn->server->metrics, METRIC_RECEIVED_BYTES, input.len);
+    if (call->plain) {
+        take_plain(call, input);
+        return;
+    }
     while (!call->answered) {
         switch (grpc_message_take(&call->message, &input, &bytes)) {
         case GRPC_NEED_MORE: return;
@@ -195,7 +247,7 @@ static void on_end(void *stream)
     struct call *const call = stream;
 
     if (call->answered) return;
-    const char *const why = grpc_message_end(&call->message);
+    const char *const why = call->plain ? NULL : grpc_message_end(&call->message);
     if (why != NULL) {
         call_refuse_for_good(call, GRPC_INTERNAL, why);
         return;
@@ -235,7 +287,7 @@ void call_ingest(struct call *call, void (*done)(struct call *call))
     call->conn->calls_ingesting++;
     call->ingest.body = &call->body;
     call->ingest.codec = call->codec;
-    call->ingest.content_type = JOURNAL_CONTENT_PROTOBUF;
+    call->ingest.content_type = call->json ? JOURNAL_CONTENT_JSON : JOURNAL_CONTENT_PROTOBUF;
     call->ingest.done = on_ingested;
     shard_ingest(call->conn->server->config.shard, &call->ingest);
 }

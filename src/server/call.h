@@ -1,10 +1,11 @@
 /*
  * Private to server/: a gRPC call, which is one stream of an HTTP/2 connection, and the methods that can be
- * called. call.c tells the story.
+ * called. A request of plain HTTP is a call, too. call.c tells the story.
  */
 #ifndef SERVER_CALL_H
 #define SERVER_CALL_H
 
+#include "cors.h"
 #include "protocol/grpc.h"
 #include "protocol/http2.h"
 #include "shard/shard.h"
@@ -34,6 +35,11 @@ struct call {
     int32_t free_next;            /* in the pool */
     int32_t id;                   /* of the stream */
     const struct grpc_method *method;
+
+    bool plain;                   /* a request of plain HTTP, no call of gRPC */
+    bool json;                    /* of a plain one: in JSON */
+    bool head_only;               /* likewise: method HEAD, the answer has no body */
+    char origin[CORS_ORIGIN_MAX]; /* likewise: of a page that may see the answer; "": none */
 
     bool complete; /* the request has ended */
     bool answered;
@@ -69,7 +75,10 @@ void call_hold(struct conn *conn, uint64_t before, uint64_t after);
 /* The events of HTTP/2; context is the connection. */
 extern const struct http2_handler call_handler;
 
-/* call_answer.c. OK, with the method's response message. position may be NULL. */
+/* call_answer.c. Answers, with whatever it is; everything is copied. */
+void call_reply(struct call *call, const struct http2_field *head, size_t head_count, struct slice body,
+                const struct http2_field *trailers, size_t trailers_count);
+/* OK, with the method's response message. position may be NULL. */
 void call_answer(struct call *call, struct slice response, const char *position);
 /* Any other outcome. GRPC_UNAVAILABLE says when to try again. */
 void call_refuse(struct call *call, enum grpc_code code, const char *text);
@@ -89,6 +98,14 @@ bool call_on_deadline(struct call *call, uint64_t now_ns);
 void calls_abandon(struct conn *conn);
 /* The server stops: calls whose message is still coming are refused. */
 void calls_refuse_unfinished(struct conn *conn);
+
+/* call.c. Do :authority and Host, if both are there, say the same (RFC 9113 8.3.1)? */
+bool call_has_one_host(const struct http2_head *head);
+/* call_http.c: a plain request. False: it is answered. */
+bool call_http_judge(struct call *call, const struct http2_head *head);
+/* As call_refuse(), with the HTTP status for that. */
+void call_http_refuse(struct call *call, enum grpc_code code, const char *text);
+extern const struct grpc_method call_http_export;
 
 /* otlp_grpc.c, health.c */
 extern const struct grpc_method otlp_grpc_export, health_check;

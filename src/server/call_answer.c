@@ -23,8 +23,8 @@ static struct http2_field field(const char *name, struct slice value)
 
 static const char content_type[] = "application/grpc", encodings[] = "identity,gzip,deflate,zstd";
 
-static void reply_with(struct call *call, const struct http2_field *head, size_t head_count,
-                       struct slice body, const struct http2_field *trailers, size_t trailers_count)
+void call_reply(struct call *call, const struct http2_field *head, size_t head_count, struct slice body,
+                const struct http2_field *trailers, size_t trailers_count)
 {
     struct conn *const conn = call->conn;
 
@@ -32,7 +32,7 @@ static void reply_with(struct call *call, const struct http2_field *head, size_t
 
     call->answered = true;
     if (!call->ingesting) call_release_body(call);
-    metric_add(conn->server->metrics, METRIC_GRPC_CALLS, 1);
+    metric_add(conn->server->metrics, call->plain ? METRIC_HTTP_REQUESTS : METRIC_GRPC_CALLS, 1);
     call->deadline_ns = io_now_ns(conn->server->io) + conn->server->config.limits.stall_ns_max;
     conn_grpc_wait_until(conn, call->deadline_ns);
     http2_answer(conn->http2, call->id, head, head_count, body, trailers, trailers_count);
@@ -54,7 +54,7 @@ void call_answer(struct call *call, struct slice response, const char *position)
     grpc_write_prefix((uint32_t)response.len, body);
     if (response.len > 0) memcpy(body + GRPC_PREFIX_BYTES, response.ptr, response.len);
     if (position != NULL) trailers[1] = field("spanmill-position", slice_text(position));
-    reply_with(call, head, 3, slice_of(body, GRPC_PREFIX_BYTES + response.len), trailers,
+    call_reply(call, head, 3, slice_of(body, GRPC_PREFIX_BYTES + response.len), trailers,
                1 + (position != NULL));
 }
 
@@ -80,6 +80,10 @@ static void refuse_with(struct call *call, const char *http_status, enum grpc_co
     struct http2_field head[HTTP2_ANSWER_FIELDS_MAX];
     size_t fields = 0;
 
+    if (call->plain) {
+        call_http_refuse(call, code, text);
+        return;
+    }
     snprintf(number, sizeof number, "%d", (int)code);
     const size_t len = grpc_write_text(slice_text(text), message, sizeof message);
     head[fields++] = field(":status", slice_text(http_status));
@@ -88,7 +92,7 @@ static void refuse_with(struct call *call, const char *http_status, enum grpc_co
     head[fields++] = field("grpc-message", slice_of(message, len));
     head[fields++] = field("grpc-accept-encoding", slice_text(encodings));
     if (code == GRPC_UNAVAILABLE) fields += put_retry(call, code, text, head + fields, memory);
-    reply_with(call, head, fields, slice_text(""), NULL, 0);
+    call_reply(call, head, fields, slice_text(""), NULL, 0);
 }
 
 void call_refuse(struct call *call, enum grpc_code code, const char *text)

@@ -15,7 +15,7 @@
  * Failures: a peer that is gone, late or out of limits is closed without ceremony. A refused request is
  * answered; then either the rest of its body is read and dropped to keep the connection (DISCARDING), or the
  * socket is closed in order, which lets the client read that last answer first (io/ sees to it). Connections
- * of the gRPC listener share slots, receiving and the end; what is between is told in conn_grpc.c. CLOSING
+ * that speak HTTP/2 share slots, receiving and the end; what is between is told in conn_grpc.c. CLOSING
  * waits for what is in flight; only then the slot is given back, so a completion never meets a stranger.
  */
 #include "conn.h"
@@ -26,7 +26,7 @@ static const uint16_t legal_moves[CONN_STAGE_COUNT] = {
     [CONN_FREE] = 1 << CONN_IDLE,
     [CONN_IDLE] = 1 << CONN_HEAD | 1 << CONN_CALLS | 1 << CONN_CLOSING,
     [CONN_CALLS] = 1 << CONN_IDLE | 1 << CONN_CLOSING,
-    [CONN_HEAD] = 1 << CONN_BODY | 1 << CONN_ANSWERING | 1 << CONN_CLOSING,
+    [CONN_HEAD] = 1 << CONN_IDLE | 1 << CONN_BODY | 1 << CONN_ANSWERING | 1 << CONN_CLOSING,
     [CONN_BODY] = 1 << CONN_WORKING | 1 << CONN_ANSWERING | 1 << CONN_CLOSING,
     [CONN_WORKING] = 1 << CONN_ANSWERING | 1 << CONN_CLOSING,
     [CONN_ANSWERING] = 1 << CONN_IDLE | 1 << CONN_DISCARDING | 1 << CONN_CLOSING,
@@ -81,6 +81,7 @@ void conn_accept(struct listener *listener, struct io_socket socket)
         return;
     }
     conn->role = listener->role;
+    conn->is_http2 = conn->role == ROLE_GRPC;
     conn->socket = socket;
     conn->source = source;
     conn->receive.on_bytes = on_bytes;
@@ -112,7 +113,7 @@ void conn_arm(struct conn *conn)
         break;
     case CONN_IDLE:
     case CONN_CALLS:
-        if (conn->role == ROLE_GRPC && !conn_grpc_wants_more(conn)) return;
+        if (conn->is_http2 && !conn_grpc_wants_more(conn)) return;
         break;
     case CONN_HEAD:
     case CONN_DISCARDING: break;
@@ -165,6 +166,10 @@ static size_t feed(struct conn *conn, struct slice input)
         case HTTP1_BODY: conn_body_append(conn, event.body); break;
         case HTTP1_END: conn_on_end(conn); break;
         case HTTP1_REFUSED: conn_on_refused(conn, &event); break;
+        }
+        if (conn->is_http2) {
+            if (conn->stage != CONN_CLOSING) conn_grpc_take(conn, slice_of(input.ptr + at, input.len - at));
+            return input.len;
         }
     }
     return at;
@@ -242,7 +247,7 @@ static void on_bytes(struct io_receive *receive, enum err err, struct slice byte
         conn_close(conn, true);
     else if (bytes.len == 0)
         on_peer_finished(conn);
-    else if (conn->role == ROLE_GRPC)
+    else if (conn->is_http2)
         conn_grpc_take(conn, bytes);
     else
         take(conn, bytes);
@@ -359,13 +364,13 @@ void conn_close(struct conn *conn, bool reset)
     if (conn->receive.in_flight) io_receive_stop(server->io, &conn->receive);
     if (conn->receive_op.in_flight) io_cancel(server->io, &conn->receive_op);
     if (conn->send_op.in_flight) io_cancel(server->io, &conn->send_op);
-    if (conn->role == ROLE_GRPC) conn_grpc_close(conn);
+    if (conn->is_http2) conn_grpc_close(conn);
     conn_join(conn);
 }
 
 void conn_on_deadline(struct conn *conn)
 {
-    if (conn->role == ROLE_GRPC) {
+    if (conn->is_http2) {
         conn_grpc_on_deadline(conn);
         return;
     }
@@ -379,7 +384,7 @@ void conn_on_deadline(struct conn *conn)
  * close. */
 void conn_drain(struct conn *conn)
 {
-    if (conn->role == ROLE_GRPC && (conn->stage == CONN_IDLE || conn->stage == CONN_CALLS)) {
+    if (conn->is_http2 && (conn->stage == CONN_IDLE || conn->stage == CONN_CALLS)) {
         conn_grpc_drain(conn);
         return;
     }

@@ -32,7 +32,8 @@ static_assert(BLOCK_BYTES % IO_ALIGN == 0,
  * FREE -> IDLE -> HEAD -> BODY -> WORKING -> ANSWERING -> IDLE
  *                   \________\________________/    \___> DISCARDING -> IDLE    the rest of a refused body
  *                     (refused)
- * IDLE -> CALLS -> IDLE    on the gRPC listener
+ * HEAD -> IDLE             the head is HTTP/2's preface
+ * IDLE -> CALLS -> IDLE    of a connection that speaks HTTP/2
  * any but FREE -> CLOSING -> FREE
  */
 #define CONN_STAGES(X)                                                                                       \
@@ -60,7 +61,8 @@ struct exchange {
     bool head_only; /* method HEAD: the answer has no body */
     bool keep_alive;
     bool continue_sent;
-    bool json; /* the request is in JSON: its answers are, too (OTLP) */
+    bool json;           /* the request is in JSON: its answers are, too (OTLP) */
+    struct slice origin; /* of a web page that may see the answer, in the head's buffer; empty: none */
 };
 
 /* The answer being sent: a block (head, and the body if it fits), then the rest of the body from the heap. */
@@ -97,8 +99,8 @@ struct conn {
     uint8_t *early; /* block with input that came before its turn; NULL: none */
     size_t early_at, early_len;
 
-    /* of the gRPC listener */
-    struct http2 *http2; /* NULL until the first byte */
+    bool is_http2; /* on the gRPC listener from the start, on that of OTLP over HTTP after the preface */
+    struct http2 *http2; /* of such a connection; NULL until the first byte */
     struct call *calls;
     unsigned calls_count, calls_ingesting;
     uint64_t calls_held_bytes; /* memory of messages on their way */
@@ -211,7 +213,8 @@ void conn_body_received(struct conn *conn, uint64_t count);
 void conn_body_deadline(struct conn *conn);
 void conn_body_release(struct conn *conn);
 
-/* conn_grpc.c: a connection of the gRPC listener. */
+/* conn_grpc.c: a connection that speaks HTTP/2. */
+void conn_grpc_begin(struct conn *conn); /* what looked like a head was the preface */
 void conn_grpc_take(struct conn *conn, struct slice bytes);
 bool conn_grpc_wants_more(const struct conn *conn);
 void conn_grpc_on_deadline(struct conn *conn);

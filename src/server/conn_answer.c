@@ -94,7 +94,7 @@ static bool may_keep(const struct conn *conn, int status)
 static size_t write_head(struct conn *conn, int status, const char *content_type,
                          const struct http1_header *headers, size_t headers_count, uint64_t content_length)
 {
-    struct http1_header all[EXCHANGE_HEADERS_MAX + 2];
+    struct http1_header all[EXCHANGE_HEADERS_MAX + CORS_FIELDS_MAX + 2];
     size_t count = 0;
 
     assert(headers_count <= EXCHANGE_HEADERS_MAX);
@@ -104,6 +104,7 @@ static size_t write_head(struct conn *conn, int status, const char *content_type
     all[count++] = (struct http1_header){.name = "X-Content-Type-Options", .value = slice_text("nosniff")};
     for (size_t i = 0; i < headers_count; i++)
         all[count++] = headers[i];
+    if (conn->exchange.origin.len > 0) count += cors_fields(conn->server, conn->exchange.origin, all + count);
     const size_t len = http1_write_head((char *)conn->answer.block, BLOCK_BYTES, status, all, count,
                                         content_length, conn->exchange.keep_alive);
     assert(len > 0);

@@ -1,5 +1,6 @@
 /*
- * A connection of the gRPC listener: the HTTP/2 engine between a socket and its calls.
+ * A connection that speaks HTTP/2, of the gRPC listener or, after the preface, of that for OTLP over HTTP: the engine
+ * between a socket and its calls.
  *
  * The happy path. The first bytes open the engine. What is received is fed to it, which runs the events of
  * calls (call.c). Whoever may have given it something to send touches the connection; at the end of the turn
@@ -79,7 +80,7 @@ static void watch_frame(struct conn *conn)
 void conn_grpc_take(struct conn *conn, struct slice bytes)
 {
     if (conn->http2 == NULL) {
-        conn->head_deadline_ns = conn->server->deadline_ns[conn->index]; /* of conn_accept() */
+        conn->head_deadline_ns = conn->server->deadline_ns[conn->index]; /* of the accept, or the head */
         conn->head_begin = 1;
         conn->idle_deadline_ns = now_of(conn) + limits_of(conn)->idle_ns_max;
         conn->send_deadline_ns = conn->finish_ns = UINT64_MAX;
@@ -88,6 +89,19 @@ void conn_grpc_take(struct conn *conn, struct slice bytes)
     http2_feed(conn->http2, bytes);
     watch_frame(conn);
     conn_grpc_touch(conn);
+}
+
+void conn_grpc_begin(struct conn *conn)
+{
+    uint8_t *const block = conn->http1.head_buf;
+
+    assert(conn->stage == CONN_HEAD && conn->requests == 0);
+
+    http1_init(&conn->http1, NULL, HTTP1_HEAD_CAPACITY);
+    block_give(conn->server, block);
+    conn->is_http2 = true;
+    conn_enter(conn, CONN_IDLE);
+    conn_grpc_take(conn, slice_text(HTTP1_OF_HTTP2));
 }
 
 bool conn_grpc_wants_more(const struct conn *conn)

@@ -46,6 +46,25 @@ static const struct route *judge_route(struct conn *conn)
     return route;
 }
 
+/* A browser asks whether a page may send what it wants to send. True: it is answered. */
+static bool answer_preflight(struct conn *conn)
+{
+    const struct http1_request *const request = &conn->http1.request;
+    struct http1_header headers[CORS_PREFLIGHT_FIELDS_MAX];
+    char methods[64];
+
+    if (request->method != HTTP1_OPTIONS || !cors_is_configured(conn->server, conn->role) ||
+        request->origin.len == 0 || http1_find_field(&conn->http1, "access-control-request-method").len == 0)
+        return false;
+    route_allow(conn->server, conn->role, request->path, methods, sizeof methods);
+    if (methods[0] == '\0') return false;
+    const struct slice asked = http1_find_field(&conn->http1, "access-control-request-headers");
+    const bool allowed = conn->exchange.origin.len > 0;
+    const size_t count = allowed ? cors_preflight_fields(slice_text(methods), asked, headers) : 0;
+    conn_answer(conn, 204, NULL, headers, count, slice_text(""), NULL);
+    return true;
+}
+
 static bool has_body(const struct http1_request *request)
 {
     return request->chunked || request->content_length > 0;
@@ -70,6 +89,8 @@ void conn_on_head(struct conn *conn)
     conn->body_bytes = 0;
     conn_body_deadline(conn);
 
+    if (cors_allows(server, conn->role, request->origin)) exchange->origin = request->origin;
+    if (answer_preflight(conn)) return;
     exchange->route = judge_route(conn);
     if (exchange->route == NULL) return;
     if (!exchange->route->streams_body && request->content_length > DROP_BYTES_MAX) {
@@ -104,6 +125,10 @@ void conn_on_refused(struct conn *conn, const struct http1_event *event)
 {
     struct server *const server = conn->server;
 
+    if (event->http2 && conn->role == ROLE_OTLP && conn->requests == 0) {
+        conn_grpc_begin(conn);
+        return;
+    }
     metric_add(server->metrics, METRIC_HTTP_REFUSED, 1);
     if (event->status == 0 || conn->stage == CONN_DISCARDING) {
         conn_close(conn, false);

@@ -13,6 +13,27 @@ enum { EXPORT_TEXT_MAX = 512, EXPORT_POSITION_MAX = 40 };
 /* The codec of a content-encoding or grpc-encoding. Absent, empty and identity mean none. False: not ours. */
 bool export_codec(struct slice encoding, uint8_t *out);
 
+/* "application/json" or "application/x-protobuf", exactly: the Collector compares it literally. */
+const char *export_type(bool json);
+
+/* What the head of an export request over HTTP, of any version, says of the body. */
+struct export_head {
+    struct slice content_type, content_encoding;
+    unsigned content_encoding_count; /* fields of it */
+    uint64_t content_length;         /* 0: not told */
+};
+struct export_verdict {
+    int status;       /* 200: let the body come; 415 is answered as text, all others with a Status */
+    const char *text; /* of another status; static */
+    bool json;
+    uint8_t codec;
+};
+/* Judges before a byte of the body is kept, cheapest first (otlp_http.c). */
+struct export_verdict export_judge(const struct export_head *head, uint64_t body_bytes_max,
+                                   struct shard *shard);
+/* No byte of body: NULL, which is an empty request and a success, or why it is none. */
+const char *export_empty(bool json, uint8_t codec);
+
 /*
  * ExportTraceServiceResponse in the encoding of the request: empty when every span was taken ("{}" in JSON), else
  * which were not and why.

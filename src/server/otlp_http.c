@@ -55,50 +55,75 @@ static bool is_json(struct slice content_type)
     return http1_media_type_is(content_type, json_type) && is_utf8(content_type);
 }
 
-static const char *answer_type(const struct exchange *exchange)
+const char *export_type(bool json)
 {
-    return exchange->json ? json_type : protobuf_type;
+    return json ? json_type : protobuf_type;
 }
 
 /* False: not one we take, or several. */
-static bool find_codec(const struct http1_request *request, uint8_t *out)
+static bool find_codec(const struct export_head *head, uint8_t *out)
 {
-    return request->content_encoding_count <= 1 && export_codec(request->content_encoding, out);
+    return head->content_encoding_count <= 1 && export_codec(head->content_encoding, out);
 }
 
-static void refuse_media_type(struct exchange *exchange)
+struct export_verdict export_judge(const struct export_head *head, uint64_t body_bytes_max,
+                                   struct shard *shard)
+{
+    struct export_verdict verdict = {.json = is_json(head->content_type)};
+
+    if (!verdict.json && !http1_media_type_is(head->content_type, protobuf_type)) {
+        verdict.status = 415;
+        verdict.text = "415 unsupported media type, supported: [application/x-protobuf, application/json]";
+    } else if (!find_codec(head, &verdict.codec)) {
+        verdict.status = 400;
+        verdict.text =
+            "content-encoding: not supported; one of gzip, deflate, zlib, zstd and identity, on one line";
+    } else if (head->content_length > body_bytes_max) {
+        verdict.status = 413;
+        verdict.text = "content-length: larger than the limit of this server";
+    } else {
+        const enum err admitted = shard_admits(shard);
+        verdict.status = admitted == OK ? 200 : 503;
+        verdict.text = admitted == OK ? NULL : err_text(admitted);
+    }
+    return verdict;
+}
+
+const char *export_empty(bool json, uint8_t codec)
+{
+    if (codec != JOURNAL_CODEC_NONE) return "content-encoding: the body ends at byte 0, before the header";
+    return json ? "JSON: ends too early at byte 0 of the body" : NULL;
+}
+
+static struct export_head head_of(const struct http1_request *request)
+{
+    return (struct export_head){
+        .content_type = request->content_type,
+        .content_encoding = request->content_encoding,
+        .content_encoding_count = request->content_encoding_count,
+        .content_length = request->content_length,
+    };
+}
+
+static void refuse_media_type(struct exchange *exchange, const char *text)
 {
     struct conn *const conn = container_of(exchange, struct conn, exchange);
 
     metric_add(conn->server->metrics, METRIC_REQUESTS_MALFORMED, 1);
-    exchange_answer(
-        exchange, 415, "text/plain", NULL, 0,
-        slice_text("415 unsupported media type, supported: [application/x-protobuf, application/json]"));
+    exchange_answer(exchange, 415, "text/plain", NULL, 0, slice_text(text));
 }
 
 static void judge(struct exchange *exchange, void *context)
 {
     const uint64_t *const body_bytes_max = context;
-    const struct http1_request *const request = exchange_request(exchange);
-    uint8_t codec;
+    const struct export_head head = head_of(exchange_request(exchange));
 
-    exchange->json = is_json(request->content_type);
-    if (!exchange->json && !http1_media_type_is(request->content_type, protobuf_type)) {
-        refuse_media_type(exchange);
-        return;
-    }
-    if (!find_codec(request, &codec)) {
-        status_refuse(
-            exchange, 400,
-            "content-encoding: not supported; one of gzip, deflate, zlib, zstd and identity, on one line");
-        return;
-    }
-    if (request->content_length > *body_bytes_max) {
-        status_refuse(exchange, 413, "content-length: larger than the limit of this server");
-        return;
-    }
-    const enum err admitted = shard_admits(exchange_shard(exchange));
-    if (admitted != OK) status_refuse(exchange, 503, err_text(admitted));
+    const struct export_verdict verdict = export_judge(&head, *body_bytes_max, exchange_shard(exchange));
+    exchange->json = verdict.json;
+    if (verdict.status == 415)
+        refuse_media_type(exchange, verdict.text);
+    else if (verdict.status != 200)
+        status_refuse(exchange, verdict.status, verdict.text);
 }
 
 /* ---- the answer -----------------------------------------------------------------------------------------
@@ -112,7 +137,7 @@ static void answer_stored(struct conn *conn)
     const size_t len = export_response(&conn->ingest, body);
     const bool journaled = export_position(&conn->ingest, shard_index(conn->server->config.shard), position);
     const struct http1_header header = {.name = "spanmill-position", .value = slice_text(position)};
-    exchange_answer(&conn->exchange, 200, answer_type(&conn->exchange), &header, journaled,
+    exchange_answer(&conn->exchange, 200, export_type(conn->exchange.json), &header, journaled,
                     slice_of(body, len));
 }
 
@@ -139,13 +164,12 @@ static void on_ingested(struct shard_ingest *ingest)
         answer_failed(conn);
 }
 
-/* No byte of body: an empty request, which is a success; but not a compressed one, and no JSON. */
 static void handle_empty(struct exchange *exchange, uint8_t codec)
 {
-    if (codec != JOURNAL_CODEC_NONE)
-        status_refuse(exchange, 400, "content-encoding: the body ends at byte 0, before the header");
-    else if (exchange->json)
-        status_refuse(exchange, 400, "JSON: ends too early at byte 0 of the body");
+    const char *const why = export_empty(exchange->json, codec);
+
+    if (why != NULL)
+        status_refuse(exchange, 400, why);
     else
         exchange_answer(exchange, 200, protobuf_type, NULL, 0, slice_text(""));
 }
@@ -156,7 +180,8 @@ static void handle(struct exchange *exchange, void *context)
     uint8_t codec = JOURNAL_CODEC_NONE;
 
     (void)context;
-    const bool known = find_codec(&conn->http1.request, &codec);
+    const struct export_head head = head_of(&conn->http1.request);
+    const bool known = find_codec(&head, &codec);
     assert(known); /* judged */
 
     if (conn->body.len == 0) {

@@ -158,6 +158,11 @@ static int rpc_code(int http_status)
     }
 }
 
+size_t status_encode_for(int http_status, bool json, const char *message, uint8_t out[STATUS_BYTES_MAX])
+{
+    return (json ? status_encode_json : status_encode)(rpc_code(http_status), message, out);
+}
+
 void status_answer(struct exchange *exchange, int http_status, const char *message)
 {
     struct conn *const conn = container_of(exchange, struct conn, exchange);
@@ -165,8 +170,7 @@ void status_answer(struct exchange *exchange, int http_status, const char *messa
     uint8_t body[STATUS_BYTES_MAX];
     char seconds[12];
 
-    const size_t len = (exchange->json ? status_encode_json : status_encode)(rpc_code(http_status), message,
-                                                                             body);
+    const size_t len = status_encode_for(http_status, exchange->json, message, body);
     snprintf(seconds, sizeof seconds, "%u", server_retry_after_s(conn->server));
     const struct http1_header header = {.name = "Retry-After", .value = slice_text(seconds)};
     conn_answer(conn, http_status, exchange->json ? "application/json" : "application/x-protobuf", &header,

@@ -24,6 +24,9 @@ size_t status_encode_json(int code, const char *message, uint8_t out[STATUS_BYTE
 size_t partial_success_encode_json(uint64_t rejected_spans, const char *message,
                                    uint8_t out[STATUS_BYTES_MAX]);
 
+/* One of the two, with the google.rpc.Code that belongs to the HTTP status. */
+size_t status_encode_for(int http_status, bool json, const char *message, uint8_t out[STATUS_BYTES_MAX]);
+
 /*
  * Answers, in the encoding of the request, with a Status whose code belongs to the HTTP status; 503 carries Retry-After with jitter, so that
  * clients do not come back all at once.

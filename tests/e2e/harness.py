@@ -201,8 +201,8 @@ def f_bytes(field, value):
 
 
 def fields(data):
-    """[(field, wire type, value)] of one message; raises ValueError on anything malformed."""
-    out, at = [], 0
+    """[(field, wire type, value)] of one message; raises ValueError on anything malformed. Groups are left out."""
+    out, at, groups = [], 0, 0
 
     def number():
         nonlocal at
@@ -220,6 +220,9 @@ def fields(data):
     while at < len(data):
         key = number()
         wire = key & 7
+        if wire in (3, 4):
+            groups += 1 if wire == 3 else -1
+            continue
         if wire == 0:
             value = number()
         elif wire in (1, 5):
@@ -232,7 +235,10 @@ def fields(data):
             raise ValueError(f"wire type {wire} at byte {at}")
         if at > len(data):
             raise ValueError("runs past the end")
-        out.append((key >> 3, wire, value))
+        if groups == 0:
+            out.append((key >> 3, wire, value))
+    if groups != 0:
+        raise ValueError("groups that do not end")
     return out
 
 

@@ -192,6 +192,22 @@ Test(config_check, A15_refuses_addresses_beyond_loopback)
     cr_expect(config_is_exposed(&options));
 }
 
+Test(config_check, U7_origins_look_like_origins)
+{
+    static const char *const good[] = {
+        "", "*", "null", "https://a.b", "http://localhost:3000, https://*.a.b:*", "app://x,,"};
+    static const char *const bad[] = {"a.b", "https://", "://a", "https://a/", "https://a,b", "https:a"};
+    char many[OPTION_TEXT_MAX] = "";
+
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        cr_expect_eq(check_with(OPTION_CORS_ORIGINS, good[i]), OK, "%s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_expect_eq(check_with(OPTION_CORS_ORIGINS, bad[i]), ERR_MALFORMED, "%s", bad[i]);
+    for (unsigned i = 0; i <= CONFIG_NAMES_MAX; i++)
+        memcpy(many + strlen(many), "a://b,", 7);
+    cr_expect_eq(check_with(OPTION_CORS_ORIGINS, many), ERR_MALFORMED);
+}
+
 Test(config_check, refuses_options_that_contradict_each_other)
 {
     cr_expect_eq(check_with(OPTION_JOURNAL_CAP, "64MiB"), ERR_MALFORMED);

@@ -687,6 +687,37 @@ Test(http1_pipeline, a_refusal_is_for_ever)
     cr_expect_eq(consumed, 0);
 }
 
+/* How the engine takes text, cut at `cut`; *taken: bytes it has consumed. */
+static struct http1_event feed_cut(const char *text, size_t cut, size_t *taken)
+{
+    struct http1_event event;
+    struct http1 http1;
+    size_t consumed;
+
+    http1_init(&http1, fixture_head_buf, sizeof fixture_head_buf);
+    cr_assert_eq(http1_feed(&http1, slice_of(text, cut), taken, &event), HTTP1_NEED_MORE);
+    cr_assert_eq(http1_feed(&http1, slice_of(text + cut, strlen(text) - cut), &consumed, &event),
+                 HTTP1_REFUSED);
+    *taken += consumed;
+    return event;
+}
+
+Test(http1_pipeline, H12_of_the_preface_of_http2_the_first_line_is_consumed)
+{
+    static const char preface[] = HTTP1_OF_HTTP2 "\r\nSM\r\n\r\nand frames";
+    size_t taken;
+
+    for (size_t cut = 0; cut < strlen(HTTP1_OF_HTTP2); cut++) {
+        const struct http1_event event = feed_cut(preface, cut, &taken);
+        cr_expect_eq(event.status, 505);
+        cr_expect(event.http2);
+        cr_expect_eq(taken, strlen(HTTP1_OF_HTTP2), "cut at %zu: %zu", cut, taken);
+    }
+    cr_expect_not(feed_cut("PRI * HTTP/2.1\r\n", 3, &taken).http2);
+    cr_expect_not(feed_cut("PRI / HTTP/2.0\r\n", 3, &taken).http2);
+    cr_expect_not(feed_cut("GET * HTTP/2.0\r\n", 3, &taken).http2);
+}
+
 Test(http1_pipeline, an_idle_connection_lends_its_buffer)
 {
     struct http1 http1;

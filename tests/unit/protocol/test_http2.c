@@ -203,6 +203,27 @@ Test(http2, an_answer_before_the_end_of_the_request_is_followed_by_a_reset_witho
     engine_close(&engine);
 }
 
+Test(http2, such_an_answer_may_have_a_body)
+{
+    const struct http2_field head[] = {field(":status", "415")};
+    struct sent_frame frame;
+
+    begin();
+    script_request(&script, 1, 0);
+    script_frame(&script, FRAME_DATA, 0, 1, "hello", 5);
+    play();
+    http2_answer(engine.http2, 1, head, 1, slice_text("what"), NULL, 0);
+    engine_flush(&engine, 16384);
+    cr_assert(sent_frame(&engine, FRAME_HEADERS, 1, 0, &frame));
+    cr_expect_eq(frame.flags, END_HEADERS);
+    cr_assert(sent_frame(&engine, FRAME_DATA, 1, 0, &frame));
+    cr_expect_eq(frame.flags, END_STREAM);
+    cr_expect_eq(sent_reset(&engine, 1), CODE_NO_ERROR);
+    expect_story("request 1 /p; closed 1; ");
+    expect_alive();
+    engine_close(&engine);
+}
+
 Test(http2, bodies_are_credited_as_they_are_taken)
 {
     static uint8_t zeros[16384];
@@ -426,6 +447,22 @@ Test(http2, P13_stream_ids_go_up_and_are_odd)
         script_request(&script, 3, END_STREAM);
     play();
     expect_calm("too many frames that carry no request");
+    engine_close(&engine);
+}
+
+Test(http2, P13_priority_belongs_to_a_stream)
+{
+    begin();
+    script_frame(&script, FRAME_PRIORITY, 0, 1, "\0\0\0\0\x0f", 5);
+    play();
+    expect_alive();
+    script_frame(&script, FRAME_PRIORITY, 0, 0, "\0\0\0\1\x0f", 5);
+    script_request(&script, 3, END_STREAM);
+    play();
+    cr_expect_eq(sent_goaway(&engine), CODE_PROTOCOL);
+    cr_expect_eq(engine.requests, 0);
+    cr_expect_null(http2_abuse(engine.http2));
+    cr_expect(http2_is_over(engine.http2));
     engine_close(&engine);
 }
 

@@ -130,6 +130,8 @@ static void serve(struct fixture *fixture, struct io *io, struct shard *shard)
         .limits = fixture->limits,
         .hosts = fixture->hosts,
         .hosts_count = fixture->hosts_count,
+        .origins = fixture->origins,
+        .origins_count = fixture->origins_count,
     };
     cr_assert_eq(server_open(&config, &server), OK);
     for (unsigned role = 0; role < ROLE_COUNT; role++) {

@@ -20,6 +20,8 @@ struct fixture {
     size_t routes_count;
     const char *const *hosts;
     size_t hosts_count;
+    const char *const *origins;
+    size_t origins_count;
     bool with_shard;             /* then the routes are those of OTLP over HTTP */
     uint64_t inflight_bytes_max; /* of the shard */
     void (*at_end)(void);        /* on the server's thread, between its last turn and server_close() */
