@@ -29,6 +29,10 @@
     X(METRIC_SPANS_STORED, COUNTER, "spans_stored_total", "spans acknowledged")                              \
     X(METRIC_SPANS_REJECTED, COUNTER, "spans_rejected_total", "spans that can never be accepted")            \
     X(METRIC_SPANS_CUT, COUNTER, "spans_cut_total", "spans with values cut to a limit")                      \
+    X(METRIC_JSON_NUMBERS_CLAMPED, COUNTER, "json_numbers_clamped_total",                                    \
+      "numbers in JSON that were out of range, stored as the nearest")                                       \
+    X(METRIC_JSON_CHARACTERS_REPLACED, COUNTER, "json_characters_replaced_total",                            \
+      "half surrogate pairs in JSON, stored as U+FFFD")                                                      \
     X(METRIC_PAIRS_INTERNED, COUNTER, "attribute_pairs_interned_total", "distinct attributes interned")      \
     X(METRIC_INFLIGHT_BYTES, GAUGE, "ingest_inflight_bytes", "body bytes held by requests in work")          \
     X(METRIC_JOURNAL_WRITES, COUNTER, "journal_writes_total", "journal writes completed")                    \

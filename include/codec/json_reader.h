@@ -69,18 +69,18 @@ enum err json_skip(struct json_reader *reader);
 
 /*
  * What an escaped string says, at most as many bytes as it has; out may not overlap it. A surrogate without
- * its half is U+FFFD. Returns the length.
+ * its half is U+FFFD, and adds one to *replaced. Returns the length.
  */
-size_t json_unescape(struct slice text, uint8_t *out);
+size_t json_unescape(struct slice text, uint8_t *out, uint32_t *replaced);
 
 /* Is all of the text one number? For numbers that come as strings. */
 bool json_is_number(struct slice text);
 /*
  * The number as an integer, whatever way it is written (1, 1.0, 1e3, -0). Exact: no double in between. False
- * when it is none. What is out of range becomes the nearest that is in it.
+ * when it is none. What is out of range becomes the nearest that is in it; *clamped tells.
  */
-bool json_to_int64(struct slice number, int64_t *out);
-bool json_to_uint64(struct slice number, uint64_t *out);
+bool json_to_int64(struct slice number, int64_t *out, bool *clamped);
+bool json_to_uint64(struct slice number, uint64_t *out, bool *clamped);
 /* The nearest double; beyond the largest, infinity. False: more than JSON_DOUBLE_CHARS_MAX characters. */
 bool json_to_double(struct slice number, double *out);
 

@@ -4,7 +4,7 @@
  * the same in either encoding by construction.
  *
  *   len = json.len + OTLP_JSON_SLACK bytes of room
- *   otlp_from_json(json, room, len, &plain_len, &fault)
+ *   otlp_from_json(json, room, len, &plain_len, &changes, &fault)
  *   otlp_decode(decoder, plain, ...)              what it says about bytes is about the translation:
  *   otlp_from_json_locate(json, plain, offset)    where that is in the JSON
  *
@@ -32,15 +32,21 @@
  */
 enum { OTLP_JSON_SLACK = 1024 };
 
+/* What no protobuf can hold as it stands, and is therefore not stored as it came. */
+struct otlp_json_changes {
+    uint32_t numbers;    /* out of range */
+    uint32_t characters; /* surrogates without their half */
+};
+
 /*
- * OK             *out_len bytes
+ * OK             *out_len bytes, and *changes
  * ERR_MALFORMED  no JSON, or a known field of another type; the fault says what, and at which byte of the JSON
  * ERR_TOO_LARGE  more than OTLP_SPANS_MAX spans; the fault
  * ERR_FULL       the translation does not fit; with json.len + OTLP_JSON_SLACK bytes only for requests that no
  *                sender makes
  */
 enum err otlp_from_json(struct slice json, uint8_t *out, size_t capacity, size_t *out_len,
-                        struct otlp_fault *fault);
+                        struct otlp_json_changes *changes, struct otlp_fault *fault);
 
 /*
  * json was translated to plain, where a fault lies at `offset`: the byte of the JSON at which the span that

@@ -25,6 +25,7 @@
 
 #include "base/err.h"
 #include "model/otlp.h"
+#include "model/otlp_from_json.h"
 #include "store/journal.h"
 #include "store/live.h"
 
@@ -93,11 +94,12 @@ struct shard_ingest {
     uint8_t content_type;    /* enum journal_content */
     void (*done)(struct shard_ingest *ingest);
     /* the outcome, valid in done */
-    enum err err;              /* OK: durable and visible */
-    struct otlp_result result; /* spans, rejected, reason, byte offset */
-    uint32_t cut;              /* spans with something cut to a limit */
-    uint64_t position;         /* commit position, 0 when nothing was journaled (no spans) */
-    const char *reason;        /* static text for err other than OK; may be NULL */
+    enum err err;                     /* OK: durable and visible */
+    struct otlp_result result;        /* spans, rejected, reason, byte offset */
+    uint32_t cut;                     /* spans with something cut to a limit */
+    struct otlp_json_changes changes; /* of a JSON body: what protobuf cannot hold */
+    uint64_t position;                /* commit position, 0 when nothing was journaled (no spans) */
+    const char *reason;               /* static text for err other than OK; may be NULL */
     /* private */
     struct journal_append append;
     struct live_counts counts;

@@ -262,16 +262,18 @@ static bool is_surrogate(uint32_t unit, uint32_t first)
 }
 
 /* The character of \uXXXX, and of the second half behind it if there is one. */
-static uint32_t escaped_character(struct slice text, size_t *at)
+static uint32_t escaped_character(struct slice text, size_t *at, uint32_t *replaced)
 {
     const uint32_t unit = hex4(text.ptr + *at + 2);
 
     *at += 6;
-    if (is_surrogate(unit, 0xdc00)) return 0xfffd;
-    if (!is_surrogate(unit, 0xd800)) return unit;
-    if (text.len - *at < 6 || text.ptr[*at] != '\\' || text.ptr[*at + 1] != 'u') return 0xfffd;
-    const uint32_t low = hex4(text.ptr + *at + 2);
-    if (!is_surrogate(low, 0xdc00)) return 0xfffd;
+    if (!is_surrogate(unit, 0xd800) && !is_surrogate(unit, 0xdc00)) return unit;
+    const bool escape_follows = text.len - *at >= 6 && text.ptr[*at] == '\\' && text.ptr[*at + 1] == 'u';
+    const uint32_t low = escape_follows ? hex4(text.ptr + *at + 2) : 0;
+    if (is_surrogate(unit, 0xdc00) || !is_surrogate(low, 0xdc00)) {
+        (*replaced)++;
+        return 0xfffd;
+    }
     *at += 6;
     return 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
 }
@@ -290,7 +292,7 @@ static size_t write_utf8(uint32_t character, uint8_t *out)
     return further + 1;
 }
 
-size_t json_unescape(struct slice text, uint8_t *out)
+size_t json_unescape(struct slice text, uint8_t *out, uint32_t *replaced)
 {
     size_t len = 0;
 
@@ -302,7 +304,7 @@ size_t json_unescape(struct slice text, uint8_t *out)
         at += plain;
         if (slash == NULL) break;
         if (slash[1] == 'u') {
-            len += write_utf8(escaped_character(text, &at), out + len);
+            len += write_utf8(escaped_character(text, &at, replaced), out + len);
             continue;
         }
         static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
@@ -391,8 +393,8 @@ static int64_t point_of(const struct parts *parts)
     return (int64_t)parts->whole.len + (parts->exponent_negative ? -exponent : exponent);
 }
 
-/* False: not an integer. What does not fit 64 bits is UINT64_MAX. */
-static bool magnitude_of(const struct parts *parts, uint64_t *out)
+/* False: not an integer. What does not fit 64 bits is UINT64_MAX, and *clamped. */
+static bool magnitude_of(const struct parts *parts, uint64_t *out, bool *clamped)
 {
     const int64_t point = point_of(parts), count = (int64_t)(parts->whole.len + parts->fraction.len);
     uint64_t value = 0;
@@ -410,15 +412,17 @@ static bool magnitude_of(const struct parts *parts, uint64_t *out)
     for (int64_t i = count; i < point && fits && value != 0; i++)
         fits = !__builtin_mul_overflow(value, 10, &value);
     *out = fits ? value : UINT64_MAX;
+    *clamped = !fits;
     return true;
 }
 
-bool json_to_int64(struct slice number, int64_t *out)
+bool json_to_int64(struct slice number, int64_t *out, bool *clamped)
 {
     struct parts parts;
     uint64_t magnitude;
 
-    if (!take_apart(number, &parts) || !magnitude_of(&parts, &magnitude)) return false;
+    if (!take_apart(number, &parts) || !magnitude_of(&parts, &magnitude, clamped)) return false;
+    *clamped |= magnitude > (uint64_t)INT64_MAX + parts.negative;
     if (parts.negative)
         *out = magnitude > (uint64_t)INT64_MAX ? INT64_MIN : -(int64_t)magnitude;
     else
@@ -426,12 +430,13 @@ bool json_to_int64(struct slice number, int64_t *out)
     return true;
 }
 
-bool json_to_uint64(struct slice number, uint64_t *out)
+bool json_to_uint64(struct slice number, uint64_t *out, bool *clamped)
 {
     struct parts parts;
     uint64_t magnitude;
 
-    if (!take_apart(number, &parts) || !magnitude_of(&parts, &magnitude)) return false;
+    if (!take_apart(number, &parts) || !magnitude_of(&parts, &magnitude, clamped)) return false;
+    *clamped |= parts.negative && magnitude > 0;
     *out = parts.negative ? 0 : magnitude;
     return true;
 }

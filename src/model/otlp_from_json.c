@@ -215,6 +215,7 @@ struct translation {
     size_t len;
     bool full; /* something did not fit */
     uint32_t spans;
+    struct otlp_json_changes changes;
     struct otlp_fault *fault;
     unsigned depth;
     struct frame stack[JSON_READ_DEPTH_MAX];
@@ -240,7 +241,7 @@ static enum err next_token(struct translation *work, struct json_token *token)
 }
 
 enum err otlp_from_json(struct slice json, uint8_t *out, size_t capacity, size_t *out_len,
-                        struct otlp_fault *fault)
+                        struct otlp_json_changes *changes, struct otlp_fault *fault)
 {
     struct translation work; /* 5 KiB of stack that need no zeros */
 
@@ -250,11 +251,13 @@ enum err otlp_from_json(struct slice json, uint8_t *out, size_t capacity, size_t
     work.len = 0;
     work.full = false;
     work.spans = 0;
+    work.changes = (struct otlp_json_changes){0};
     work.fault = fault;
     work.depth = 0;
     *fault = (struct otlp_fault){0};
     const enum err err = translate(&work);
     if (err == OK) *out_len = work.len;
+    if (err == OK) *changes = work.changes;
     if (fault->at != NULL) fault->offset = (uint64_t)(fault->at - json.ptr);
     return err;
 }
@@ -301,11 +304,12 @@ static const struct field *find_field(struct frame *frame, struct slice key)
 static enum err take_member(struct translation *work, struct frame *top, const struct json_token *key)
 {
     uint8_t unescaped[6 * KEY_BYTES_MAX];
+    uint32_t replaced; /* then it is none of ours, and skipped */
     struct slice name = key->text;
     struct json_token token;
 
     if (key->escaped && name.len <= sizeof unescaped)
-        name = slice_of(unescaped, json_unescape(name, unescaped));
+        name = slice_of(unescaped, json_unescape(name, unescaped, &replaced));
     const struct field *const field = find_field(top, name);
     if (field == NULL)
         return json_skip(&work->reader) == OK ? OK : malformed(work, work->reader.reason, work->reader.at);
@@ -403,7 +407,7 @@ static struct slice text_of(struct translation *work, const struct json_token *t
         return slice_text("");
     }
     uint8_t *const at = work->out + work->len;
-    return slice_of(at, json_unescape(token->text, at));
+    return slice_of(at, json_unescape(token->text, at, &work->changes.characters));
 }
 
 /* Tag, length and bytes; these may lie just behind the output. */
@@ -518,12 +522,14 @@ static bool put_enum(struct translation *work, const struct field *field, const 
 {
     struct slice number;
     int64_t value;
+    bool clamped = false;
 
     if (number_of(work, token, &number)) {
-        if (!json_to_int64(number, &value)) return false;
+        if (!json_to_int64(number, &value, &clamped)) return false;
     } else if (token->type != JSON_STRING || !find_name(names, count, number, &value)) {
         return false;
     }
+    work->changes.numbers += clamped || value < INT32_MIN || value > INT32_MAX;
     value = value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : value;
     put_tag(work, field, WIRE_VARINT);
     put_varint(work, (uint32_t)value);
@@ -534,8 +540,10 @@ static bool put_int64(struct translation *work, const struct field *field, const
 {
     struct slice number;
     int64_t value;
+    bool clamped;
 
-    if (!number_of(work, token, &number) || !json_to_int64(number, &value)) return false;
+    if (!number_of(work, token, &number) || !json_to_int64(number, &value, &clamped)) return false;
+    work->changes.numbers += clamped;
     put_tag(work, field, WIRE_VARINT);
     put_varint(work, (uint64_t)value);
     return true;
@@ -545,8 +553,10 @@ static bool put_unsigned(struct translation *work, const struct field *field, co
 {
     struct slice number;
     uint64_t value;
+    bool clamped;
 
-    if (!number_of(work, token, &number) || !json_to_uint64(number, &value)) return false;
+    if (!number_of(work, token, &number) || !json_to_uint64(number, &value, &clamped)) return false;
+    work->changes.numbers += clamped || (field->kind != FIXED64 && value > UINT32_MAX);
     if (field->kind == FIXED64) {
         put_tag(work, field, WIRE_FIXED64);
         put(work, &value, 8);

@@ -81,6 +81,7 @@ static enum err ingest_append(struct shard *shard, struct shard_ingest *ingest)
     const enum err err = rows_append(shard, &request);
     ingest->result = request.result;
     ingest->cut = request.cut;
+    ingest->changes = request.changes;
     ingest->reason = request.reason;
     if (err != OK) return err;
 
@@ -173,6 +174,8 @@ static void count_outcome(struct metrics *metrics, const struct shard_ingest *in
         metric_add(metrics, METRIC_SPANS_STORED, ingest->result.spans);
         metric_add(metrics, METRIC_SPANS_REJECTED, ingest->result.rejected);
         metric_add(metrics, METRIC_SPANS_CUT, ingest->cut);
+        metric_add(metrics, METRIC_JSON_NUMBERS_CLAMPED, ingest->changes.numbers);
+        metric_add(metrics, METRIC_JSON_CHARACTERS_REPLACED, ingest->changes.characters);
     } else {
         const bool ours = err_http_status(ingest->err) >= 500;
         metric_add(metrics, ours ? METRIC_REQUESTS_REFUSED : METRIC_REQUESTS_MALFORMED, 1);

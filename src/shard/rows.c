@@ -160,7 +160,7 @@ static enum err decode_json(struct shard *shard, struct rows_request *request, s
     struct otlp_fault *const fault = &request->result.fault;
 
     TRY(acquire_translation(shard, request, json.len + OTLP_JSON_SLACK, &room));
-    enum err err = otlp_from_json(json, room.ptr, room.capacity, &room.len, fault);
+    enum err err = otlp_from_json(json, room.ptr, room.capacity, &room.len, &request->changes, fault);
     if (err == OK) {
         const struct slice plain = slice_of(room.ptr, room.len);
         err = decode(shard, request, plain);

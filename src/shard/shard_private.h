@@ -52,6 +52,7 @@ struct rows_request {
     struct live_slot *slot; /* holds the rows, between live_append_begin() and live_append_end() or _undo() */
     uint64_t plain_bytes;
     uint32_t cut;
+    struct otlp_json_changes changes; /* of a JSON body */
     struct otlp_result result;
     const char *reason; /* static text; for errors */
 };

@@ -148,10 +148,11 @@ static bool reads(struct slice text)
 /* Room of exactly that size; the caller frees it. */
 static enum err translate(struct slice json, size_t capacity, uint8_t **out, size_t *len)
 {
+    struct otlp_json_changes changes;
     struct otlp_fault fault;
 
     *out = malloc(capacity > 0 ? capacity : 1);
-    const enum err err = otlp_from_json(json, *out, capacity, len, &fault);
+    const enum err err = otlp_from_json(json, *out, capacity, len, &changes, &fault);
     if ((err == ERR_MALFORMED || err == ERR_TOO_LARGE) && (fault.reason == NULL || fault.offset > json.len))
         abort();
     return err;

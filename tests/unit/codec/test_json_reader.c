@@ -193,8 +193,12 @@ Test(json_reader, finds_the_end_of_a_string_at_every_distance)
 static void says(const char *text, const char *expected, size_t len)
 {
     uint8_t *const out = malloc(strlen(text) + 1);
+    uint32_t replaced = 0, marks = 0;
 
-    cr_expect_eq(json_unescape(slice_text(text), out), len, "%s", text);
+    cr_expect_eq(json_unescape(slice_text(text), out, &replaced), len, "%s", text);
+    for (size_t at = 0; at + 3 <= len; at++)
+        marks += memcmp(expected + at, "\xef\xbf\xbd", 3) == 0;
+    cr_expect_eq(replaced, marks, "%s: %u", text, replaced);
     cr_expect_eq(memcmp(out, expected, len), 0, "%s", text);
     free(out);
 }
@@ -225,41 +229,47 @@ Test(json_reader, J7_integers_are_exact_whatever_way_they_are_written)
         bool integer;
         int64_t as_int;
         uint64_t as_uint;
+        bool int_clamped, uint_clamped;
     } rows[] = {
-        {"0", true, 0, 0},
-        {"-0", true, 0, 0},
-        {"0e99999999999999999999", true, 0, 0},
-        {"0.000", true, 0, 0},
-        {"1", true, 1, 1},
-        {"-1", true, -1, 0},
-        {"1.0", true, 1, 1},
-        {"1e3", true, 1000, 1000},
-        {"1.5e1", true, 15, 15},
-        {"1500e-2", true, 15, 15},
-        {"1.25e1", false, 0, 0},
-        {"0.5", false, 0, 0},
-        {"1e-1", false, 0, 0},
-        {"1e-99999999999999999999", false, 0, 0},
-        {"9007199254740993", true, 9007199254740993, 9007199254740993},
-        {"1700000000123456789", true, 1700000000123456789, 1700000000123456789},
-        {"1.700000000123456789e18", true, 1700000000123456789, 1700000000123456789},
-        {"9223372036854775807", true, INT64_MAX, INT64_MAX},
-        {"9223372036854775808", true, INT64_MAX, 1ULL << 63},
-        {"-9223372036854775808", true, INT64_MIN, 0},
-        {"-9223372036854775809", true, INT64_MIN, 0},
-        {"18446744073709551615", true, INT64_MAX, UINT64_MAX},
-        {"18446744073709551616", true, INT64_MAX, UINT64_MAX},
-        {"1e+21", true, INT64_MAX, UINT64_MAX},
-        {"-1e21", true, INT64_MIN, 0},
-        {"1e99999999999999999999", true, INT64_MAX, UINT64_MAX},
-        {"100000000000000000000000.5", false, 0, 0},
+        {"0", true, 0, 0, false, false},
+        {"-0", true, 0, 0, false, false},
+        {"0e99999999999999999999", true, 0, 0, false, false},
+        {"0.000", true, 0, 0, false, false},
+        {"1", true, 1, 1, false, false},
+        {"-1", true, -1, 0, false, true},
+        {"1.0", true, 1, 1, false, false},
+        {"1e3", true, 1000, 1000, false, false},
+        {"1.5e1", true, 15, 15, false, false},
+        {"1500e-2", true, 15, 15, false, false},
+        {"1.25e1", false, 0, 0, false, false},
+        {"0.5", false, 0, 0, false, false},
+        {"1e-1", false, 0, 0, false, false},
+        {"1e-99999999999999999999", false, 0, 0, false, false},
+        {"9007199254740993", true, 9007199254740993, 9007199254740993, false, false},
+        {"1700000000123456789", true, 1700000000123456789, 1700000000123456789, false, false},
+        {"1.700000000123456789e18", true, 1700000000123456789, 1700000000123456789, false, false},
+        {"9223372036854775807", true, INT64_MAX, INT64_MAX, false, false},
+        {"9223372036854775808", true, INT64_MAX, 1ULL << 63, true, false},
+        {"-9223372036854775808", true, INT64_MIN, 0, false, true},
+        {"-9223372036854775809", true, INT64_MIN, 0, true, true},
+        {"18446744073709551615", true, INT64_MAX, UINT64_MAX, true, false},
+        {"18446744073709551616", true, INT64_MAX, UINT64_MAX, true, true},
+        {"1e+21", true, INT64_MAX, UINT64_MAX, true, true},
+        {"-1e21", true, INT64_MIN, 0, true, true},
+        {"1e99999999999999999999", true, INT64_MAX, UINT64_MAX, true, true},
+        {"100000000000000000000000.5", false, 0, 0, false, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t as_int = 0;
         uint64_t as_uint = 0;
+        bool int_clamped = false, uint_clamped = false;
         cr_expect(json_is_number(slice_text(rows[i].text)), "%s", rows[i].text);
-        cr_expect_eq(json_to_int64(slice_text(rows[i].text), &as_int), rows[i].integer, "%s", rows[i].text);
-        cr_expect_eq(json_to_uint64(slice_text(rows[i].text), &as_uint), rows[i].integer, "%s", rows[i].text);
+        cr_expect_eq(json_to_int64(slice_text(rows[i].text), &as_int, &int_clamped), rows[i].integer, "%s",
+                     rows[i].text);
+        cr_expect_eq(json_to_uint64(slice_text(rows[i].text), &as_uint, &uint_clamped), rows[i].integer, "%s",
+                     rows[i].text);
+        if (rows[i].integer) cr_expect_eq(int_clamped, rows[i].int_clamped, "%s", rows[i].text);
+        if (rows[i].integer) cr_expect_eq(uint_clamped, rows[i].uint_clamped, "%s", rows[i].text);
         cr_expect_eq(as_int, rows[i].as_int, "%s: %ld", rows[i].text, as_int);
         cr_expect_eq(as_uint, rows[i].as_uint, "%s: %lu", rows[i].text, as_uint);
     }

@@ -11,6 +11,7 @@ enum { ROOM = 24 << 20 };
 static uint8_t out[ROOM];
 static size_t out_len;
 static struct otlp_fault fault;
+static struct otlp_json_changes changes;
 
 /* In an allocation of its own, with exactly the room that is asked for. */
 static enum err run(struct slice json)
@@ -19,7 +20,7 @@ static enum err run(struct slice json)
 
     memcpy(copy, json.ptr, json.len);
     const enum err err = otlp_from_json(slice_of(copy, json.len), room, json.len + OTLP_JSON_SLACK, &out_len,
-                                        &fault);
+                                        &changes, &fault);
     if (err == OK) memcpy(out, room, out_len);
     if (err == OK) cr_expect_leq(out_len, json.len);
     free(copy);
@@ -363,6 +364,32 @@ static size_t repeat(uint8_t *text, size_t len, const char *piece, size_t room)
     return len;
 }
 
+Test(otlp_from_json, J7_J10_what_is_not_stored_as_it_came_is_counted)
+{
+    static const struct {
+        const char *members;
+        uint32_t numbers, characters;
+    } rows[] = {
+        {"", 0, 0},
+        {"\"name\":\"\\ud83d\\ude00\",\"flags\":4294967295,\"kind\":-2147483648", 0, 0},
+        {"\"startTimeUnixNano\":18446744073709551615,\"endTimeUnixNano\":\"0\"", 0, 0},
+        {"\"startTimeUnixNano\":18446744073709551616,\"endTimeUnixNano\":\"-1\"", 2, 0},
+        {"\"flags\":4294967296,\"droppedEventsCount\":1e10,\"droppedLinksCount\":-1", 3, 0},
+        {"\"kind\":2147483648,\"status\":{\"code\":-99999999999}", 2, 0},
+        {"\"attributes\":[{\"key\":\"a\",\"value\":{\"intValue\":9223372036854775808}}]", 1, 0},
+        {"\"attributes\":[{\"key\":\"\\ud800\",\"value\":{\"stringValue\":\"\\udc00\\udc00x\\ud800\\ud800\"}}"
+         "]",
+         0, 5},
+        {"\"unknown\":[1e99,\"\\ud800\"],\"\\ud800\":1", 0, 0},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cr_assert_eq(run(slice_text(in_span(rows[i].members))), OK, "%s", fault.reason);
+        cr_expect_eq(changes.numbers, rows[i].numbers, "%s: %u", rows[i].members, changes.numbers);
+        cr_expect_eq(changes.characters, rows[i].characters, "%s: %u", rows[i].members, changes.characters);
+    }
+}
+
 Test(otlp_from_json, J3_J5_J10_large_floods_are_read_in_one_pass)
 {
     static uint8_t text[ROOM];
@@ -439,7 +466,7 @@ Test(otlp_from_json, what_does_not_fit_is_full_at_every_size)
     size_t least = 0;
     for (size_t capacity = 0; capacity <= 1024; capacity++) {
         memset(room, 0xee, sizeof room);
-        const enum err err = otlp_from_json(slice_text(text), room, capacity, &out_len, &fault);
+        const enum err err = otlp_from_json(slice_text(text), room, capacity, &out_len, &changes, &fault);
         cr_expect(err == OK || err == ERR_FULL);
         for (size_t i = capacity; i < capacity + 64; i++)
             cr_assert_eq(room[i], 0xee, "capacity %zu", capacity);

@@ -64,10 +64,11 @@ static void compare(struct slice body, struct slice json)
 {
     struct rebuilt sent = {0}, got = {0};
     struct otlp_result result;
+    struct otlp_json_changes changes;
     struct otlp_fault fault;
     size_t len;
 
-    cr_assert_eq(otlp_from_json(json, plain, json.len + OTLP_JSON_SLACK, &len, &fault), OK,
+    cr_assert_eq(otlp_from_json(json, plain, json.len + OTLP_JSON_SLACK, &len, &changes, &fault), OK,
                  "%s at %lu of %.*s", fault.reason, fault.offset, (int)json.len, (const char *)json.ptr);
     cr_assert_leq(len, json.len);
     cr_assert_eq(rebuild(decoder, body, &sent, &result), OK, "%s", result.fault.reason);

@@ -265,6 +265,76 @@ Test(ingest, refuses_a_content_type_that_it_does_not_know)
     end();
 }
 
+Test(ingest, J7_J10_counts_what_json_says_and_protobuf_cannot)
+{
+    static const char json[] =
+        "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"0123456789abcdef0123456789abcdef\","
+        "\"spanId\":\"0000000500000001\",\"flags\":4294967296,\"startTimeUnixNano\":-1,\"name\":\"\\udc00\"}]"
+        "}]}]}";
+    struct sending sending;
+
+    start();
+    send_json(&sending, slice_text(json), JOURNAL_CODEC_NONE, JOURNAL_CONTENT_JSON);
+    land(&sending);
+    cr_assert_eq(sending.ingest.err, OK);
+    cr_expect_eq(metric_get(&world.metrics, METRIC_JSON_NUMBERS_CLAMPED), 2);
+    cr_expect_eq(metric_get(&world.metrics, METRIC_JSON_CHARACTERS_REPLACED), 1);
+    sent(3, 2, 0);
+    cr_expect_eq(metric_get(&world.metrics, METRIC_JSON_NUMBERS_CLAMPED), 2);
+    end();
+}
+
+static unsigned noted;
+
+static void on_noted(struct journal_append *append, enum err err)
+{
+    (void)append;
+    cr_assert_eq(err, OK);
+    noted++;
+}
+
+/* In the journal as a newer version of the program might have put it there. */
+static void journal_as(uint8_t codec, uint8_t content_type)
+{
+    struct journal_append append = {
+        .done = on_noted,
+        .body = slice_text("whatever"),
+        .batch = {.arrival_ns = 1,
+                  .span_count = 1,
+                  .plain_bytes = 8,
+                  .codec = codec,
+                  .content_type = content_type},
+    };
+
+    noted = 0;
+    cr_assert_eq(journal_append(world.shard->journal, &append), OK);
+    for (unsigned turn = 0; noted == 0 && turn < 10000; turn++)
+        cr_assert_eq(world_turn(&world, NS_PER_MS), OK);
+    cr_assert_eq(noted, 1);
+}
+
+Test(ingest, replay_refuses_a_codec_or_a_content_type_that_it_does_not_know)
+{
+    static const struct {
+        uint8_t codec, content_type;
+    } rows[] = {{JOURNAL_CODEC_ZSTD + 1, JOURNAL_CONTENT_PROTOBUF},
+                {JOURNAL_CODEC_NONE, JOURNAL_CONTENT_JSON + 1},
+                {255, 255}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        config.accept_damage = false;
+        start();
+        sent(4, 3, 0);
+        journal_as(rows[i].codec, rows[i].content_type);
+        stop();
+        cr_expect_eq(world_start(&world, &config), ERR_CORRUPT, "%zu", i);
+        config.accept_damage = true; /* as the operator may decide; what else was there is served */
+        start();
+        cr_expect_eq(see(0).spans[4], 3, "%zu", i);
+        end();
+    }
+}
+
 Test(ingest, refuses_json_for_ever_only_when_the_budget_cannot_hold_its_translation)
 {
     struct sending sending, other;
