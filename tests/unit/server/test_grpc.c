@@ -516,6 +516,24 @@ Test(grpc_server, S2_a_slow_message_is_answered_so_that_it_comes_again)
     end();
 }
 
+Test(grpc_server, S3_slow_messages_on_many_streams_are_each_answered_and_hold_little)
+{
+    enum { STREAMS = 64 };
+
+    prepare();
+    fixture.limits.body_grace_ns = 300000000;
+    if (!begin_prepared()) return;
+    for (uint32_t id = 1; id < 2 * STREAMS; id += 2) {
+        script_call(&client.script, id, EXPORT, NULL);
+        script_frame(&client.script, FRAME_DATA, 0, id, "\0\0\1\0\0abc", 8);
+    }
+    for (uint32_t id = 1; id < 2 * STREAMS; id += 2)
+        expect_refused(grpc_wait(&client, id), "4", "did not come in time");
+    cr_expect(wait_until(metric(METRIC_INFLIGHT_BYTES) == 0));
+    expect_stored(export(2 * STREAMS + 1, golden, sizeof golden));
+    end();
+}
+
 Test(grpc_server, S5_a_client_that_takes_no_answer_is_reset)
 {
     prepare();

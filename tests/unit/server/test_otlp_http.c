@@ -510,7 +510,7 @@ Test(otlp_http, the_body_limit_holds_at_one_less_exactly_and_one_more)
     fixture_close(&fixture);
 }
 
-Test(otlp_http, no_memory_is_503_with_a_jittered_retry_after)
+Test(otlp_http, S11_no_memory_is_503_with_a_jittered_retry_after)
 {
     unsigned seen = 0;
 

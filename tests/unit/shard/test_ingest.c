@@ -403,7 +403,7 @@ Test(ingest, refuses_a_body_of_one_byte_more_than_the_limit)
     end();
 }
 
-Test(ingest, answers_full_when_there_is_no_memory_to_inflate)
+Test(ingest, E11_answers_full_when_there_is_no_memory_to_inflate)
 {
     struct sending sending;
     config.inflight_bytes_max = 100000;
