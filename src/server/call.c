@@ -136,6 +136,8 @@ static void *on_request(void *context, int32_t id, const struct http2_head *head
     call->begin_ns = io_now_ns(conn->server->io);
     call->plain = conn->role == ROLE_OTLP &&
                   !grpc_is_content_type(http2_find_field(head, "content-type", NULL));
+    if (call->plain) call_http_begin(call, head);
+    if (call->answered) return call;
     if (call->plain ? judge_plain(call, head) : judge(call, head)) set_deadline(call);
     return call;
 }

@@ -74,14 +74,24 @@ static void answer_status(struct call *call, int status, const char *text)
            slice_of(body, len));
 }
 
+static int http_status_of(enum grpc_code code)
+{
+    switch (code) { /* no default: a new code needs its status here */
+    case GRPC_INVALID_ARGUMENT: return 400;
+    case GRPC_NOT_FOUND:
+    case GRPC_UNIMPLEMENTED: return 404;
+    case GRPC_RESOURCE_EXHAUSTED: return 413;
+    case GRPC_INTERNAL: return 500;
+    case GRPC_UNAVAILABLE: return 503;
+    case GRPC_DEADLINE_EXCEEDED: return 504;
+    case GRPC_OK: break;
+    }
+    unreachable("a refusal with an outcome that is none");
+}
+
 void call_http_refuse(struct call *call, enum grpc_code code, const char *text)
 {
-    switch (code) {
-    case GRPC_UNAVAILABLE: answer_status(call, 503, text); return;
-    case GRPC_RESOURCE_EXHAUSTED: answer_status(call, 413, text); return;
-    case GRPC_DEADLINE_EXCEEDED: answer_status(call, 504, text); return;
-    default: answer_status(call, 400, text); return;
-    }
+    answer_status(call, http_status_of(code), text);
 }
 
 /* ---- the head -------------------------------------------------------------------------------------------
@@ -128,6 +138,15 @@ static void answer_preflight(struct call *call, const struct http2_head *head)
     call_reply(call, fields, count, slice_text(""), NULL, 0);
 }
 
+/* Before anything else is judged: a browser asks without whatever else it has been given. */
+void call_http_begin(struct call *call, const struct http2_head *head)
+{
+    call->head_only = slice_is(head->method, "HEAD");
+    keep_origin(call, head);
+    if (!head->too_large && is_preflight(call, head) && slice_is(path_of(head), traces_path))
+        answer_preflight(call, head);
+}
+
 static bool judge_http(struct call *call, const struct http2_head *head)
 {
     const struct http2_field allow = field("allow", slice_text("POST"));
@@ -138,8 +157,6 @@ static bool judge_http(struct call *call, const struct http2_head *head)
         answer_status(call, 400, "host and :authority are not the same");
     } else if (!slice_is(path_of(head), traces_path)) {
         answer_text(call, 404, "404 not found", NULL);
-    } else if (is_preflight(call, head)) {
-        answer_preflight(call, head);
     } else if (!slice_is(head->method, "POST")) {
         answer_text(call, 405, "405 method not allowed, supported: [POST]", &allow);
     }
@@ -168,8 +185,6 @@ bool call_http_judge(struct call *call, const struct http2_head *head)
         .content_length = content_length(head),
     };
 
-    call->head_only = slice_is(head->method, "HEAD");
-    keep_origin(call, head);
     if (!judge_http(call, head)) return false;
     export.content_encoding = http2_find_field(head, "content-encoding", &export.content_encoding_count);
     const struct export_verdict verdict = export_judge(&export, bytes_max, server->config.shard);
