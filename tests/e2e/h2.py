@@ -4,7 +4,7 @@
     with Peer(port) as peer: peer.send(...); peer.until(GOAWAY)             raw frames to a server, and those that come back
     Client(port).call(fields, body) -> Reply                                what a request came to
 
-A Client reads answers that are smaller than windows; it sends bodies of any size and keeps to the server's windows.
+A Client reads answers that are smaller than the window of a stream; it sends bodies of any size, within the server's windows.
 Python's standard library only. Nothing here is shared with the program under test.
 """
 import socket
@@ -380,11 +380,12 @@ class Client:
                 self.windows[one.stream] += increment
         elif one.kind == GOAWAY:
             reply.goaway = one.code()
+        elif one.kind == DATA and one.payload:
+            self.peer.send(window_update(0, len(one.payload)))
+            reply.body += one.payload if one.stream == stream else b""
         elif one.kind == HEADERS:
             if one.stream == stream:
                 (reply.trailers if reply.head else reply.head).update(one.fields)
-        elif one.stream == stream and one.kind == DATA:
-            reply.body += one.payload
         elif one.stream == stream and one.kind == RST_STREAM:
             reply.reset = one.code()
             return True
