@@ -1,7 +1,7 @@
 /*
- * OTLP over HTTP/1.1: POST /v1/traces with application/x-protobuf, plain, gzip or zlib (OTLP 1.11,
+ * OTLP over HTTP: POST /v1/traces with application/x-protobuf or application/json, plain or compressed (OTLP 1.11,
  * "OTLP/HTTP"). 200 is sent when every accepted span is durable and visible; header spanmill-position carries
- * "<shard>-<lsn>".
+ * "<shard>-<lsn>". The route is that of HTTP/1.1; over HTTP/2 a server with a shard serves the same path by itself.
  */
 #ifndef SERVER_OTLP_HTTP_H
 #define SERVER_OTLP_HTTP_H

@@ -34,12 +34,21 @@ static const uint16_t legal_moves[CONN_STAGE_COUNT] = {
     [CONN_CLOSING] = 1 << CONN_FREE,
 };
 
+/*
+ * Nothing is lost with it. A head that is under way is newest when it begins, and an honest one is over before it is
+ * oldest: slow heads from many addresses cannot keep others out.
+ */
+static bool may_make_room(enum conn_stage stage)
+{
+    return stage == CONN_IDLE || stage == CONN_HEAD;
+}
+
 void conn_enter(struct conn *conn, enum conn_stage stage)
 {
     assert(legal_moves[conn->stage] & 1 << stage);
 
-    if (conn->stage == CONN_IDLE) conn_idle_remove(conn);
-    if (stage == CONN_IDLE) conn_idle_add(conn);
+    if (may_make_room(conn->stage)) conn_idle_remove(conn);
+    if (may_make_room(stage)) conn_idle_add(conn);
     conn->stage = stage;
 }
 

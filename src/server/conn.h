@@ -118,7 +118,7 @@ struct conn {
     bool starving; /* in the list of those whose receive found no buffer */
     bool reset;    /* close with RST */
     int32_t starving_next;
-    int32_t idle_previous, idle_next; /* list by age while IDLE */
+    int32_t idle_previous, idle_next; /* list by age while IDLE or HEAD */
     int32_t free_next;
 };
 

@@ -535,6 +535,34 @@ Test(server, S6_closes_the_oldest_idle_connection_when_full_and_never_one_at_wor
     fixture_close(&fixture);
 }
 
+Test(server, S6_slow_heads_do_not_keep_others_out)
+{
+    int slow[3], fd, busy;
+
+    fixture_init(&fixture, routes, sizeof routes / sizeof *routes);
+    fixture.limits.conns_max = 4;
+    if (!begin()) return;
+    for (unsigned i = 0; i < 3; i++) {
+        slow[i] = client_open(fixture.port[ROLE_QUERY]);
+        client_send(slow[i], "GET /hello HTTP/1.1\r\nX: ");
+    }
+    busy = client_open(fixture.port[ROLE_QUERY]);
+    for (unsigned i = 0; i < 3; i++) /* the heads have been seen by then */
+        cr_assert_eq(ask(busy, "GET /hello HTTP/1.1\r\n" HOST "\r\n"), 200);
+    client_send(busy, "GET /later HTTP/1.1\r\n" HOST "\r\n");
+    cr_assert(wait_until(atomic_load(&deferred)));
+    fd = client_open(fixture.port[ROLE_QUERY]);
+    cr_assert_eq(ask(fd, "GET /hello HTTP/1.1\r\n" HOST "\r\n"), 200);
+    cr_assert(client_sees_end(slow[0]), "the one whose head began first");
+    complete_with("still there");
+    cr_assert_eq(client_receive(busy, &answer, false), 200);
+    for (unsigned i = 0; i < 3; i++)
+        close(slow[i]);
+    close(busy);
+    close(fd);
+    fixture_close(&fixture);
+}
+
 Test(server, S6_caps_the_connections_of_one_source)
 {
     int fds[4];
