@@ -177,7 +177,8 @@ static size_t feed(struct conn *conn, struct slice input)
         case HTTP1_REFUSED: conn_on_refused(conn, &event); break;
         }
         if (conn->is_http2) {
-            if (conn->stage != CONN_CLOSING) conn_grpc_take(conn, slice_of(input.ptr + at, input.len - at));
+            const bool open = conn->stage == CONN_IDLE || conn->stage == CONN_CALLS;
+            if (open) conn_grpc_take(conn, slice_of(input.ptr + at, input.len - at));
             return input.len;
         }
     }
