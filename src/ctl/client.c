@@ -146,12 +146,13 @@ static struct slice words_of(struct slice body, uint8_t *room, size_t capacity)
 {
     struct json_reader reader;
     struct json_token token;
+    uint32_t replaced = 0;
     bool named = false;
 
     json_reader_init(&reader, body);
     while (json_next(&reader, &token) == OK && token.type != JSON_END) {
         if (named && token.type == JSON_STRING && token.text.len <= capacity)
-            return slice_of(room, json_unescape(token.text, room));
+            return slice_of(room, json_unescape(token.text, room, &replaced));
         named = token.type == JSON_KEY && slice_is(token.text, "message");
     }
     return body;

@@ -30,6 +30,7 @@ static void show(FILE *to, struct slice name, const struct json_token *value, bo
     uint8_t plain[TEXT_BYTES_MAX];
     char shown_name[128], shown[2 * TEXT_BYTES_MAX];
     struct slice text = value->text;
+    uint32_t replaced = 0;
 
     fprintf(to, "%s%s=", first ? "" : " ", out_escape(name, shown_name, sizeof shown_name));
     if (value->type != JSON_STRING && value->type != JSON_NUMBER) {
@@ -37,7 +38,8 @@ static void show(FILE *to, struct slice name, const struct json_token *value, bo
         return;
     }
     if (text.len > sizeof plain) text.len = sizeof plain;
-    if (value->escaped && value->text.len <= sizeof plain) text = slice_of(plain, json_unescape(text, plain));
+    if (value->escaped && value->text.len <= sizeof plain)
+        text = slice_of(plain, json_unescape(text, plain, &replaced));
     const bool quoted = text.len == 0 || memchr(text.ptr, ' ', text.len) != NULL;
     fprintf(to, quoted ? "\"%s\"" : "%s", out_escape(text, shown, sizeof shown));
 }

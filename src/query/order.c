@@ -150,12 +150,15 @@ enum { MEMBERS = sizeof members / sizeof members[0] };
 static bool read_value(struct parsing *parsing, const struct member *member, const struct json_token *value)
 {
     uint8_t plain[VALUE_BYTES_MAX];
+    uint32_t replaced = 0;
 
     if (value->type == JSON_NUMBER) return member->read(parsing, value->text);
     if (value->type != JSON_STRING) return refuse(parsing, "%s: give a string", member->name);
     if (!value->escaped) return member->read(parsing, value->text);
     if (value->text.len > sizeof plain) return refuse(parsing, "%s: is too long", member->name);
-    return member->read(parsing, slice_of(plain, json_unescape(value->text, plain)));
+    const struct slice text = slice_of(plain, json_unescape(value->text, plain, &replaced));
+    if (replaced > 0) return refuse(parsing, "%s: half of a surrogate pair", member->name);
+    return member->read(parsing, text);
 }
 
 static const struct member *find_member(struct slice name, unsigned *index)
