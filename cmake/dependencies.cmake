@@ -7,6 +7,7 @@ endfunction()
 
 dependency(uring liburing>=2.3)
 dependency(zstd libzstd>=1.5)
+dependency(snappy snappy)
 dependency(nghttp2 libnghttp2>=1.52)
 dependency(yaml yaml-0.1)
 dependency(seccomp libseccomp>=2.5)

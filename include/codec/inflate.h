@@ -1,6 +1,6 @@
 /*
- * Inflates whole bodies: gzip (RFC 1952, all members), zlib (RFC 1950) and zstd (RFC 8878, all frames) into one
- * buffer of the caller.
+ * Inflates whole bodies: gzip (RFC 1952, all members), zlib (RFC 1950), zstd (RFC 8878, all frames) and snappy (a
+ * block or a framed stream) into one buffer of the caller.
  *
  *   struct inflater *inflater;
  *   inflater_open(&inflater);                                     one per thread, at start-up
@@ -27,7 +27,7 @@
 #define INFLATE_MEMBERS_MAX     256U
 #define INFLATE_GZIP_HEADER_MAX 4096U        /* bytes of one member's header */
 #define INFLATE_FRAMES_MAX      256U         /* of zstd, those that are skipped included */
-#define INFLATE_SKIPPABLE_MAX   (64U << 10)  /* bytes of skippable frames in one body */
+#define INFLATE_SKIPPABLE_MAX   (64U << 10)  /* bytes of skippable frames or chunks in one body */
 #define INFLATE_WINDOW_MAX      (8ULL << 20) /* that a zstd frame may ask for */
 
 struct inflater;
@@ -59,5 +59,10 @@ enum err inflate_zlib(struct inflater *inflater, struct slice in, uint8_t *out, 
  */
 enum err inflate_zstd(struct inflater *inflater, struct slice in, uint8_t *out, size_t capacity,
                       size_t *out_len, const char **reason);
+/*
+ * The same for snappy, without a state: one block, or a framed stream if it begins as one, which no block does.
+ * What a block declares is judged before room is asked for.
+ */
+enum err inflate_snappy(struct slice in, uint8_t *out, size_t capacity, size_t *out_len, const char **reason);
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * Fuzzes inflating, against zlib and the stream API of libzstd. Byte 0 chooses what the rest is:
+ * Fuzzes inflating, against zlib, the stream API of libzstd, and a decoder of snappy written for this. Byte 0 chooses what the rest is:
  *
  *   0  a gzip body          1  a zlib body
  *   2  a deflate stream, which is wrapped into a member whose CRC32 and ISIZE are right (no mutation finds
  * those)
- *   128 and more  a zstd body
+ *   128 to 191  a zstd body
+ *   192 and more  a snappy body; an odd one has the checksums of its chunks set right first
  *
  *   - the verdict and the bytes are those of zlib, over all members, but for what lenient() names, and those of
  *     ZSTD_decompressStream() with a window of 8 MiB, but for our limits on frames and what is older than zstd 0.8
@@ -17,6 +18,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/crc32c.h"
 #include "codec/inflate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -202,6 +204,137 @@ static void compare_zstd(struct inflater *inflater, struct slice in)
     CHECK(len == 0);
 }
 
+/* ---- snappy ------------------------------------------------------------------------------------------------ */
+
+/* What one element copies or holds: format_description.txt. */
+struct element {
+    size_t head_len, len, offset; /* offset 0: a literal */
+};
+
+static bool read_element(struct slice in, struct element *out)
+{
+    const unsigned tag = in.ptr[0], kind = tag & 3;
+    const size_t more = kind == 0 ? (tag >> 2 < 60 ? 0 : (tag >> 2) - 59) : kind == 1 ? 1 : kind == 2 ? 2 : 4;
+    uint64_t number = 0;
+
+    if (in.len < 1 + more) return false;
+    for (size_t i = 0; i < more; i++)
+        number |= (uint64_t)in.ptr[1 + i] << (8 * i);
+    out->head_len = 1 + more;
+    out->len = kind == 0   ? (more == 0 ? tag >> 2 : number) + 1
+               : kind == 1 ? (tag >> 2 & 7) + 4
+                           : (tag >> 2) + 1;
+    out->offset = kind == 0 ? 0 : kind == 1 ? (size_t)(tag >> 5) << 8 | number : number;
+    return kind == 0 || out->offset > 0;
+}
+
+/* Appends to theirs[at..at + most); the new end, or -1. */
+static long block_verdict(struct slice in, size_t at, size_t most)
+{
+    const size_t start = at;
+    uint64_t declared = 0;
+    size_t read = 0;
+
+    for (unsigned shift = 0;; shift += 7) {
+        if (read == in.len || shift > 28) return -1;
+        declared |= (uint64_t)(in.ptr[read] & 0x7f) << shift;
+        if ((in.ptr[read++] & 0x80) == 0) break;
+    }
+    if (declared > most || at + declared > ROOM) return -1;
+    while (read < in.len) {
+        struct element element;
+        if (!read_element(slice_of(in.ptr + read, in.len - read), &element)) return -1;
+        read += element.head_len;
+        if (element.len > start + declared - at) return -1;
+        if (element.offset > at - start || (element.offset == 0 && element.len > in.len - read)) return -1;
+        for (size_t i = 0; i < element.len; i++, at++)
+            theirs[at] = element.offset == 0 ? in.ptr[read + i] : theirs[at - element.offset];
+        if (element.offset == 0) read += element.len;
+    }
+    return at == start + declared ? (long)at : -1;
+}
+
+static uint32_t masked_crc(const uint8_t *ptr, size_t len)
+{
+    const uint32_t crc = len > 0 ? crc32c(0, ptr, len) : 0;
+
+    return (crc >> 15 | crc << 17) + 0xa282ead8U;
+}
+
+static const uint8_t snappy_beginning[] = {0xff, 6, 0, 0, 's', 'N', 'a', 'P', 'p', 'Y'};
+
+/* in: may be written to; `mend` sets checksums right. */
+static long snappy_verdict(uint8_t *in, size_t in_len, bool mend)
+{
+    size_t skipped = 0;
+    long total = 0;
+
+    if (in_len == 0) return -1;
+    if (in_len < 10 || memcmp(in, snappy_beginning, 10) != 0)
+        return block_verdict(slice_of(in, in_len), 0, ROOM);
+    for (size_t at = 0; at < in_len;) {
+        if (in_len - at < 4) return -1;
+        const unsigned type = in[at];
+        const size_t len = (size_t)in[at + 1] | (size_t)in[at + 2] << 8 | (size_t)in[at + 3] << 16;
+        if (len > in_len - at - 4) return -1;
+        uint8_t *const data = in + at + 4;
+        const size_t before = (size_t)total;
+        if (type <= 1) {
+            if (len < 4) return -1;
+            if (type == 0) {
+                total = block_verdict(slice_of(data + 4, len - 4), before, 65536);
+            } else {
+                memcpy(theirs + total, data + 4, len - 4); /* BODY_MAX is less than a chunk may hold */
+                total += (long)(len - 4);
+            }
+            if (total < 0) return -1;
+            const uint32_t crc = masked_crc(theirs + before, (size_t)total - before);
+            if (mend) memcpy(data, &crc, 4);
+            if (memcmp(data, &crc, 4) != 0) return -1;
+        } else if (type == 0xff) {
+            if (len != 6 || memcmp(in + at, snappy_beginning, 10) != 0) return -1;
+        } else if (type < 0x80 || (skipped += 4 + len) > INFLATE_SKIPPABLE_MAX) {
+            return -1;
+        }
+        at += 4 + len;
+    }
+    return total;
+}
+
+/* libsnappy is not instrumented: what it writes behind its room is seen by bytes that lie there. */
+static enum err inflate_guarded(struct slice in, size_t capacity, size_t *len, const char **reason)
+{
+    enum { GUARD = 64 };
+    uint8_t *const room = malloc(capacity + GUARD), *const copy = malloc(in.len + 1);
+
+    memset(room + capacity, 0xee, GUARD);
+    memcpy(copy, in.ptr, in.len);
+    const enum err err = inflate_snappy(slice_of(copy, in.len), room, capacity, len, reason);
+    for (unsigned i = 0; i < GUARD; i++)
+        CHECK(room[capacity + i] == 0xee);
+    if (err == OK) memcpy(ours, room, *len);
+    free(room);
+    free(copy);
+    return err;
+}
+
+static void compare_snappy(const uint8_t *bytes, size_t in_len, bool mend)
+{
+    static uint8_t in[BODY_MAX];
+    size_t len = 0;
+    const char *reason = NULL;
+
+    memcpy(in, bytes, in_len);
+    const long expected = snappy_verdict(in, in_len, mend);
+    const enum err err = inflate_guarded(slice_of(in, in_len), ROOM, &len, &reason);
+    CHECK((err == OK) == (expected >= 0)); /* a body of BODY_MAX cannot become more than ROOM: 64/3 */
+    CHECK(err == OK || (err == ERR_MALFORMED && reason != NULL));
+    if (err != OK) return;
+    CHECK((size_t)expected == len && memcmp(ours, theirs, len) == 0);
+    CHECK(inflate_guarded(slice_of(in, in_len), len, &len, &reason) == OK);
+    if (len > 0) CHECK(inflate_guarded(slice_of(in, in_len), len - 1, &len, &reason) == ERR_FULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct inflater *inflater;
@@ -212,6 +345,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || size > BODY_MAX) return 0;
 
     struct slice in = slice_of(data + 1, size - 1);
+    if (data[0] >= 192) {
+        compare_snappy(in.ptr, in.len, data[0] % 2 == 1);
+        return 0;
+    }
     if (data[0] >= 128) {
         compare_zstd(inflater, in);
         return 0;
