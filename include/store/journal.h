@@ -57,6 +57,7 @@ enum journal_codec {
     JOURNAL_CODEC_GZIP = 1,
     JOURNAL_CODEC_ZLIB = 2,
     JOURNAL_CODEC_ZSTD = 3,
+    JOURNAL_CODEC_SNAPPY = 4,
 };
 enum journal_content { JOURNAL_CONTENT_PROTOBUF = 0, JOURNAL_CONTENT_JSON = 1 };
 

@@ -72,8 +72,9 @@ static bool judge_encoding(struct call *call, const struct http2_head *head)
 
     const struct slice encoding = http2_find_field(head, "grpc-encoding", &count);
     if (count <= 1 && export_codec(encoding, &call->codec)) return true;
-    call_refuse_for_good(call, GRPC_UNIMPLEMENTED,
-                         "grpc-encoding: not supported; one of identity, gzip, deflate and zstd, once");
+    call_refuse_for_good(
+        call, GRPC_UNIMPLEMENTED,
+        "grpc-encoding: not supported; one of identity, gzip, deflate, zstd and snappy, once");
     return false;
 }
 

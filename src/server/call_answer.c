@@ -21,7 +21,7 @@ static struct http2_field field(const char *name, struct slice value)
     return (struct http2_field){.name = slice_text(name), .value = value};
 }
 
-static const char content_type[] = "application/grpc", encodings[] = "identity,gzip,deflate,zstd";
+static const char content_type[] = "application/grpc", encodings[] = "identity,gzip,deflate,zstd,snappy";
 
 void call_reply(struct call *call, const struct http2_field *head, size_t head_count, struct slice body,
                 const struct http2_field *trailers, size_t trailers_count)

@@ -23,6 +23,8 @@ bool export_codec(struct slice encoding, uint8_t *out)
         *out = JOURNAL_CODEC_ZLIB; /* RFC 9110 8.4.1.2: deflate means the zlib format */
     else if (is_encoding(encoding, "zstd"))
         *out = JOURNAL_CODEC_ZSTD; /* RFC 8878 */
+    else if (is_encoding(encoding, "snappy") || is_encoding(encoding, "x-snappy-framed"))
+        *out = JOURNAL_CODEC_SNAPPY; /* a block over HTTP, a stream over gRPC; the body tells */
     else
         return false;
     return true;

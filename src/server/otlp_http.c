@@ -77,7 +77,8 @@ struct export_verdict export_judge(const struct export_head *head, uint64_t body
     } else if (!find_codec(head, &verdict.codec)) {
         verdict.status = 400;
         verdict.text =
-            "content-encoding: not supported; one of gzip, deflate, zlib, zstd and identity, on one line";
+            "content-encoding: not supported; one of gzip, deflate, zlib, zstd, snappy, x-snappy-framed and "
+            "identity, on one line";
     } else if (head->content_length > body_bytes_max) {
         verdict.status = 413;
         verdict.text = "content-length: larger than the limit of this server";

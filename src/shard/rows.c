@@ -88,6 +88,7 @@ static enum err inflate(struct shard *shard, struct rows_request *request, uint8
         return inflate_zlib(shard->inflater, request->body, out, capacity, out_len, &request->reason);
     case JOURNAL_CODEC_ZSTD:
         return inflate_zstd(shard->inflater, request->body, out, capacity, out_len, &request->reason);
+    case JOURNAL_CODEC_SNAPPY: return inflate_snappy(request->body, out, capacity, out_len, &request->reason);
     default: /* a journal of a newer version */
         request->reason = "the body is compressed in a way that is not known";
         return ERR_UNSUPPORTED;

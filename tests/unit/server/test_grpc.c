@@ -6,6 +6,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/crc32c.h"
+
 /* One resource, one scope, one SERVER span (contract of OTLP, golden vectors). */
 static const char golden_hex[] = "0a8d010a180a160a0c736572766963652e6e616d6512060a0473686f7012710a0a0a036c696"
                                  "21203312e3012630a105b8efff798038103d2"
@@ -97,7 +99,7 @@ Test(grpc_server, answers_a_stored_request_with_an_empty_message_and_its_positio
     expect_stored(reply);
     cr_assert_eq(reply->body_len, 5);
     cr_expect_arr_eq(reply->body, "\0\0\0\0\0", 5);
-    cr_expect(says(reply, "\ngrpc-accept-encoding: identity,gzip,deflate,zstd\n"));
+    cr_expect(says(reply, "\ngrpc-accept-encoding: identity,gzip,deflate,zstd,snappy\n"));
     cr_expect_eq(metric(METRIC_SPANS_STORED), 1);
     cr_expect_eq(metric(METRIC_GRPC_CALLS), 1);
     cr_expect_eq(metric(METRIC_HTTP_REQUESTS), 0);
@@ -157,11 +159,25 @@ static size_t compress_golden(uint8_t *out, size_t capacity, int window_bits)
     return stream.total_out;
 }
 
-Test(grpc_server, takes_gzip_deflate_and_zstd_and_plain_messages_among_them)
+/* The framed form, as gRPC's clients send it: one chunk of plain bytes. */
+static size_t snappy_stream_of_golden(uint8_t *out)
+{
+    const uint32_t crc = crc32c(0, golden, sizeof golden), masked = (crc >> 15 | crc << 17) + 0xa282ead8U;
+    const uint8_t head[] = {1, (uint8_t)(sizeof golden + 4), (uint8_t)((sizeof golden + 4) >> 8), 0};
+
+    memcpy(out, "\xff\x06\x00\x00sNaPpY", 10);
+    memcpy(out + 10, head, 4);
+    memcpy(out + 14, &masked, 4);
+    memcpy(out + 18, golden, sizeof golden);
+    return 18 + sizeof golden;
+}
+
+Test(grpc_server, takes_gzip_deflate_zstd_and_snappy_and_plain_messages_among_them)
 {
     static const char *const gzip[] = {"grpc-encoding", "gzip", NULL};
     static const char *const zlib[] = {"grpc-encoding", "deflate", NULL};
     static const char *const zstd[] = {"grpc-encoding", "zstd", NULL};
+    static const char *const snappy[] = {"grpc-encoding", "snappy", NULL};
     static const char *const identity[] = {"grpc-encoding", "identity", NULL};
     uint8_t bytes[1024];
 
@@ -171,7 +187,8 @@ Test(grpc_server, takes_gzip_deflate_and_zstd_and_plain_messages_among_them)
     expect_stored(call_with(5, gzip, 0, golden, sizeof golden));
     expect_stored(call_with(7, identity, 0, golden, sizeof golden));
     expect_stored(call_with(9, zstd, 1, bytes, ZSTD_compress(bytes, sizeof bytes, golden, sizeof golden, 1)));
-    cr_expect_eq(metric(METRIC_SPANS_STORED), 5);
+    expect_stored(call_with(11, snappy, 1, bytes, snappy_stream_of_golden(bytes)));
+    cr_expect_eq(metric(METRIC_SPANS_STORED), 6);
     end();
 }
 
@@ -246,7 +263,7 @@ Test(grpc_server, G4_judges_flag_and_encoding)
     expect_refused(call_with(1, NULL, 1, golden, sizeof golden), "13", "without grpc-encoding");
     const struct reply *const unknown = call_with(3, zstd, 1, golden, sizeof golden);
     expect_refused(unknown, "12", "grpc-encoding: not supported");
-    cr_expect(says(unknown, "\ngrpc-accept-encoding: identity,gzip,deflate,zstd\n"));
+    cr_expect(says(unknown, "\ngrpc-accept-encoding: identity,gzip,deflate,zstd,snappy\n"));
     expect_refused(call_with(5, twice, 1, golden, sizeof golden), "12", "once");
     expect_refused(call_with(7, NULL, 2, golden, sizeof golden), "13", "compressed flag");
     expect_refused(call_with(9, gzip, 1, golden, sizeof golden), "3", "gzip");

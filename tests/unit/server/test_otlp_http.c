@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <snappy-c.h>
 #include <zstd.h>
 
 /* One resource, one scope, one SERVER span (contract of OTLP, golden vectors). Concatenated requests merge into one. */
@@ -376,10 +377,10 @@ static size_t compress_golden(unsigned times, int window_bits, uint8_t *out, siz
 
 Test(otlp_http, E8_judges_the_content_encoding)
 {
-    static uint8_t gzip[4096], zlib[4096], zstd[4096];
+    static uint8_t gzip[4096], zlib[4096], zstd[4096], snappy[4096];
     static const struct {
         const char *lines;
-        int format; /* 0 plain, 1 gzip, 2 zlib, 3 zstd */
+        int format; /* 0 plain, 1 gzip, 2 zlib, 3 zstd, 4 snappy */
         int status;
     } rows[] = {
         {"", 0, 200},
@@ -391,6 +392,9 @@ Test(otlp_http, E8_judges_the_content_encoding)
         {"Content-Encoding: zlib\r\n", 2, 200},
         {"Content-Encoding: zstd\r\n", 3, 200},
         {"Content-Encoding: Zstd\r\n", 3, 200},
+        {"Content-Encoding: snappy\r\n", 4, 200},
+        {"Content-Encoding: x-snappy-framed\r\n", 4, 200},
+        {"Content-Encoding: snappy\r\n", 1, 400},   /* E9 */
         {"Content-Encoding: gzip\r\n", 0, 400},     /* E9 */
         {"Content-Encoding: zstd\r\n", 1, 400},     /* E9 */
         {"Content-Encoding: identity\r\n", 1, 400}, /* E9 */
@@ -402,8 +406,10 @@ Test(otlp_http, E8_judges_the_content_encoding)
     const size_t gzip_len = compress_golden(10, 31, gzip, sizeof gzip);
     const size_t zlib_len = compress_golden(10, 15, zlib, sizeof zlib);
     const size_t zstd_len = ZSTD_compress(zstd, sizeof zstd, body, golden(10), 1);
-    const void *const bodies[] = {body, gzip, zlib, zstd};
-    const size_t lens[] = {golden(1), gzip_len, zlib_len, zstd_len};
+    size_t snappy_len = sizeof snappy;
+    cr_assert_eq(snappy_compress((char *)body, golden(10), (char *)snappy, &snappy_len), SNAPPY_OK);
+    const void *const bodies[] = {body, gzip, zlib, zstd, snappy};
+    const size_t lens[] = {golden(1), gzip_len, zlib_len, zstd_len, snappy_len};
     char head[256];
 
     if (!begin()) return;
@@ -416,7 +422,7 @@ Test(otlp_http, E8_judges_the_content_encoding)
         if (rows[i].status == 400) expect_status(3, "");
         close(fd);
     }
-    cr_expect_eq(metric(METRIC_SPANS_STORED), 3 + 6 * 10);
+    cr_expect_eq(metric(METRIC_SPANS_STORED), 3 + 8 * 10);
     fixture_close(&fixture);
 }
 
