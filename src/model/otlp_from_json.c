@@ -5,10 +5,9 @@
  *   {"spans": [ {"name": "a", "kind": 2}, ...      12 .. [2a 01 61] [30 02]  12 .. ...
  *            ^ ^ a frame for the list, one for the message
  *
- * The length of a message is known at its end. Bytes are left free for it at its beginning, as many as it
- * usually takes, and the message is moved when it takes others: lengths come out as short as protobuf writers
- * make them, so that the intern tables behind the decoder find equal attributes equal. Deep down, where only
- * hostile input has large messages, four bytes are left free, so nothing large is moved again and again.
+ * The length of a message is known at its end, and comes out as short as protobuf writers make it (output.h), so that
+ * the intern tables behind the decoder find equal attributes equal. Deep down, where only hostile input has
+ * large messages, four bytes are left free for it, so nothing large is moved again and again.
  *
  * Field numbers: opentelemetry-proto, trace/v1/trace.proto, common/v1/common.proto, resource/v1/resource.proto.
  */
@@ -17,7 +16,7 @@
 #include "base/assert.h"
 #include "codec/base64.h"
 #include "codec/json_reader.h"
-#include "codec/wire.h"
+#include "output.h"
 
 #include <math.h>
 
@@ -196,7 +195,7 @@ static const char *const status_codes[] = {"STATUS_CODE_UNSET", "STATUS_CODE_OK"
 enum {
     DEEP =
         16, /* an attribute's value that is a list in a list; messages from here on leave DEEP_BYTES free */
-    DEEP_BYTES = 4,
+    DEEP_BYTES = OUTPUT_LENGTH_BYTES_MAX,
     KEY_BYTES_MAX = 32, /* the longest key has 25 */
 };
 
@@ -210,12 +209,8 @@ struct frame {
 
 struct translation {
     struct json_reader reader;
-    uint8_t *out;
-    size_t capacity;
-    size_t len;
-    bool full; /* something did not fit */
+    struct output output;
     uint32_t spans;
-    struct otlp_json_changes changes;
     struct otlp_fault *fault;
     unsigned depth;
     struct frame stack[JSON_READ_DEPTH_MAX];
@@ -246,18 +241,14 @@ enum err otlp_from_json(struct slice json, uint8_t *out, size_t capacity, size_t
     struct translation work; /* 5 KiB of stack that need no zeros */
 
     json_reader_init(&work.reader, json);
-    work.out = out;
-    work.capacity = capacity;
-    work.len = 0;
-    work.full = false;
+    work.output = (struct output){.bytes = out, .capacity = capacity};
     work.spans = 0;
-    work.changes = (struct otlp_json_changes){0};
     work.fault = fault;
     work.depth = 0;
     *fault = (struct otlp_fault){0};
     const enum err err = translate(&work);
-    if (err == OK) *out_len = work.len;
-    if (err == OK) *changes = work.changes;
+    if (err == OK) *out_len = work.output.len;
+    if (err == OK) *changes = work.output.changes;
     if (fault->at != NULL) fault->offset = (uint64_t)(fault->at - json.ptr);
     return err;
 }
@@ -281,7 +272,7 @@ static enum err translate(struct translation *work)
             work->depth--;
         else
             TRY(take_value(work, top->list, &token));
-        if (work->full) return ERR_FULL;
+        if (work->output.full) return ERR_FULL;
     }
     return next_token(work, &token);
 }
@@ -323,57 +314,20 @@ static enum err take_member(struct translation *work, struct frame *top, const s
 
 /* ---- messages ------------------------------------------------------------------------------------------- */
 
-static void put(struct translation *work, const void *bytes, size_t len)
-{
-    if (len > work->capacity - work->len) {
-        work->full = true;
-        return;
-    }
-    memmove(work->out + work->len, bytes, len); /* a string may have been made just behind */
-    work->len += len;
-}
-
-static void put_varint(struct translation *work, uint64_t value)
-{
-    uint8_t bytes[10];
-
-    put(work, bytes, wire_varint_bytes(value, bytes));
-}
-
-static void put_tag(struct translation *work, const struct field *field, enum wire_type type)
-{
-    put_varint(work, (uint64_t)field->number << 3 | type);
-}
-
 static void open_message(struct translation *work, const struct field *field)
 {
-    static const uint8_t nothing[DEEP_BYTES];
     const uint8_t length_bytes = work->depth > DEEP ? DEEP_BYTES : field->message->length_bytes;
+    const size_t content = output_open(&work->output, field->number, length_bytes);
 
-    put_tag(work, field, WIRE_BYTES);
-    put(work, nothing, length_bytes);
     work->stack[work->depth++] = (struct frame){
-        .message = field->message, .length_bytes = length_bytes, .content = work->len};
+        .message = field->message, .length_bytes = length_bytes, .content = content};
 }
 
 static void close_message(struct translation *work)
 {
     const struct frame *const frame = &work->stack[--work->depth];
-    const size_t len = work->len - frame->content;
-    uint8_t length[10];
 
-    if (frame->message == &request || work->full) return;
-    const size_t width = wire_varint_bytes(len, length);
-    uint8_t *const at = work->out + frame->content - frame->length_bytes;
-    if (width != frame->length_bytes) {
-        if (width > frame->length_bytes && width - frame->length_bytes > work->capacity - work->len) {
-            work->full = true;
-            return;
-        }
-        memmove(at + width, at + frame->length_bytes, len);
-        work->len = work->len - frame->length_bytes + width;
-    }
-    memcpy(at, length, width);
+    if (frame->message != &request) output_close(&work->output, frame->content, frame->length_bytes);
 }
 
 static enum err take_value(struct translation *work, const struct field *field,
@@ -384,8 +338,7 @@ static enum err take_value(struct translation *work, const struct field *field,
         return ERR_TOO_LARGE;
     }
     if (token->type == JSON_NULL) { /* in a list */
-        put_tag(work, field, WIRE_BYTES);
-        put_varint(work, 0);
+        output_bytes_field(&work->output, field->number, slice_text(""));
         return OK;
     }
     if (field->kind == MESSAGE) {
@@ -393,66 +346,20 @@ static enum err take_value(struct translation *work, const struct field *field,
         open_message(work, field);
         return OK;
     }
-    return put_scalar(work, field, token) || work->full ? OK : malformed(work, field->wrong, token->at);
+    return put_scalar(work, field, token) || work->output.full ? OK
+                                                               : malformed(work, field->wrong, token->at);
 }
 
 /* ---- scalars: each returns false when the value is of another type -------------------------------------- */
 
-/* What a string says; one with escapes is made behind the output, where it lies until the next put(). */
 static struct slice text_of(struct translation *work, const struct json_token *token)
 {
-    if (!token->escaped) return token->text;
-    if (token->text.len > work->capacity - work->len) {
-        work->full = true;
-        return slice_text("");
-    }
-    uint8_t *const at = work->out + work->len;
-    return slice_of(at, json_unescape(token->text, at, &work->changes.characters));
+    return output_text(&work->output, token->text, token->escaped);
 }
 
-/* Tag, length and bytes; these may lie just behind the output. */
 static void put_bytes(struct translation *work, const struct field *field, struct slice bytes)
 {
-    uint8_t head[20];
-    size_t head_len = wire_varint_bytes((uint64_t)field->number << 3 | WIRE_BYTES, head);
-
-    head_len += wire_varint_bytes(bytes.len, head + head_len);
-    if (work->full || head_len > work->capacity - work->len ||
-        bytes.len > work->capacity - work->len - head_len) {
-        work->full = true;
-        return;
-    }
-    uint8_t *const at = work->out + work->len;
-    if (bytes.len > 0) memmove(at + head_len, bytes.ptr, bytes.len);
-    memcpy(at, head, head_len);
-    work->len += head_len + bytes.len;
-}
-
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-static bool decode_hex(struct slice text, uint8_t *out)
-{
-    if (text.len % 2 != 0) return false;
-    for (size_t i = 0; i < text.len; i += 2) {
-        const int high = hex_digit(text.ptr[i]), low = hex_digit(text.ptr[i + 1]);
-        if (high < 0 || low < 0) return false;
-        out[i / 2] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
-/* Room for bytes that are made from text, behind the output; NULL when there is none. */
-static uint8_t *room_behind(struct translation *work, size_t len)
-{
-    if (len <= work->capacity - work->len) return work->out + work->len;
-    work->full = true;
-    return NULL;
+    output_bytes_field(&work->output, field->number, bytes);
 }
 
 static void put_id(struct translation *work, const struct field *field, struct slice text)
@@ -460,15 +367,15 @@ static void put_id(struct translation *work, const struct field *field, struct s
     static const uint8_t no_id = 0; /* of a length that no id has: the decoder rejects the span */
 
     if (text.len == 0) return;
-    uint8_t *const at = room_behind(work, text.len);
+    uint8_t *const at = output_room(&work->output, text.len);
     if (at == NULL) return;
-    const bool hex = decode_hex(text, at);
+    const bool hex = hex_decode(text, at);
     put_bytes(work, field, hex ? slice_of(at, text.len / 2) : slice_of(&no_id, 1));
 }
 
 static bool put_base64(struct translation *work, const struct field *field, struct slice text)
 {
-    uint8_t *const at = room_behind(work, text.len);
+    uint8_t *const at = output_room(&work->output, text.len);
     size_t len;
 
     if (at == NULL || !base64_decode(text, at, &len)) return false;
@@ -501,8 +408,8 @@ static bool put_double(struct translation *work, const struct field *field, cons
     } else {
         return false;
     }
-    put_tag(work, field, WIRE_FIXED64);
-    put(work, &value, sizeof value); /* little-endian hosts, see wire.c */
+    output_tag(&work->output, field->number, WIRE_FIXED64);
+    output_put(&work->output, &value, sizeof value); /* little-endian hosts, see wire.c */
     return true;
 }
 
@@ -529,10 +436,9 @@ static bool put_enum(struct translation *work, const struct field *field, const 
     } else if (token->type != JSON_STRING || !find_name(names, count, number, &value)) {
         return false;
     }
-    work->changes.numbers += clamped || value < INT32_MIN || value > INT32_MAX;
+    work->output.changes.numbers += clamped || value < INT32_MIN || value > INT32_MAX;
     value = value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : value;
-    put_tag(work, field, WIRE_VARINT);
-    put_varint(work, (uint32_t)value);
+    output_varint_field(&work->output, field->number, (uint32_t)value);
     return true;
 }
 
@@ -543,9 +449,8 @@ static bool put_int64(struct translation *work, const struct field *field, const
     bool clamped;
 
     if (!number_of(work, token, &number) || !json_to_int64(number, &value, &clamped)) return false;
-    work->changes.numbers += clamped;
-    put_tag(work, field, WIRE_VARINT);
-    put_varint(work, (uint64_t)value);
+    work->output.changes.numbers += clamped;
+    output_varint_field(&work->output, field->number, (uint64_t)value);
     return true;
 }
 
@@ -556,18 +461,18 @@ static bool put_unsigned(struct translation *work, const struct field *field, co
     bool clamped;
 
     if (!number_of(work, token, &number) || !json_to_uint64(number, &value, &clamped)) return false;
-    work->changes.numbers += clamped || (field->kind != FIXED64 && value > UINT32_MAX);
+    work->output.changes.numbers += clamped || (field->kind != FIXED64 && value > UINT32_MAX);
     if (field->kind == FIXED64) {
-        put_tag(work, field, WIRE_FIXED64);
-        put(work, &value, 8);
+        output_fixed64_field(&work->output, field->number, value);
         return true;
     }
     const uint32_t narrow = value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-    put_tag(work, field, field->kind == FIXED32 ? WIRE_FIXED32 : WIRE_VARINT);
-    if (field->kind == FIXED32)
-        put(work, &narrow, 4);
-    else
-        put_varint(work, narrow);
+    if (field->kind == UINT32) {
+        output_varint_field(&work->output, field->number, narrow);
+        return true;
+    }
+    output_tag(&work->output, field->number, WIRE_FIXED32);
+    output_put(&work->output, &narrow, 4);
     return true;
 }
 
@@ -585,8 +490,7 @@ static bool put_scalar(struct translation *work, const struct field *field, cons
     case BYTES: return token->type == JSON_STRING && put_base64(work, field, text_of(work, token));
     case BOOL:
         if (token->type != JSON_TRUE && token->type != JSON_FALSE) return false;
-        put_tag(work, field, WIRE_VARINT);
-        put_varint(work, token->type == JSON_TRUE);
+        output_varint_field(&work->output, field->number, token->type == JSON_TRUE);
         return true;
     case DOUBLE: return put_double(work, field, token);
     case INT64: return put_int64(work, field, token);
@@ -599,64 +503,4 @@ static bool put_scalar(struct translation *work, const struct field *field, cons
     case MESSAGE: break;
     }
     unreachable("messages are opened, not put");
-}
-
-/* ---- where a fault is ----------------------------------------------------------------------------------- */
-
-static bool next_message(struct wire_reader *reader, uint32_t number, struct slice *out)
-{
-    uint32_t found, type;
-
-    while (wire_tag(reader, &found, &type)) {
-        if (found == number && type == WIRE_BYTES) return wire_bytes(reader, out);
-        if (!wire_skip(reader, type)) return false;
-    }
-    return false;
-}
-
-/* Which span, counted from 0, is the first that ends behind that byte. */
-static uint32_t span_at(struct slice plain, uint64_t offset)
-{
-    struct wire_reader body = wire_reader_of(plain);
-    struct slice resource_spans_bytes, scope_spans_bytes, bytes;
-    uint32_t index = 0;
-
-    while (next_message(&body, 1, &resource_spans_bytes)) {
-        struct wire_reader scopes = wire_reader_of(resource_spans_bytes);
-        while (next_message(&scopes, 2, &scope_spans_bytes)) {
-            struct wire_reader spans = wire_reader_of(scope_spans_bytes);
-            for (; next_message(&spans, 2, &bytes); index++)
-                if ((uint64_t)(bytes.ptr + bytes.len - plain.ptr) >= offset) return index;
-        }
-    }
-    return index;
-}
-
-uint64_t otlp_from_json_locate(struct slice json, struct slice plain, uint64_t offset)
-{
-    static const char *const keys[] = {"resourceSpans", "scopeSpans", "spans"};
-    const uint32_t wanted = span_at(plain, offset);
-    struct json_reader reader;
-    struct json_token token;
-    unsigned on_path =
-        0; /* so many of the open levels lead to spans: object, list, object, ... list is six */
-    bool key_leads = true;
-    uint32_t seen = 0;
-
-    json_reader_init(&reader, json);
-    while (json_next(&reader, &token) == OK && token.type != JSON_END) {
-        const unsigned depth = json_depth(&reader);
-        const bool begins = token.type == JSON_OBJECT_BEGIN || token.type == JSON_ARRAY_BEGIN;
-        const unsigned outside = begins ? depth - 1 : depth;
-        if (on_path > outside) on_path = outside;
-        if (on_path == 6 && outside == 6 && (token.type == JSON_OBJECT_BEGIN || token.type == JSON_NULL) &&
-            seen++ == wanted)
-            break;
-        if (token.type == JSON_KEY)
-            key_leads = on_path == depth && depth % 2 == 1 && depth < 6 &&
-                        slice_is(token.text, keys[depth / 2]);
-        else if (begins && on_path == outside && outside < 6 && (outside % 2 == 0 || key_leads))
-            on_path = depth;
-    }
-    return (uint64_t)(token.at - json.ptr);
 }
