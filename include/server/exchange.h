@@ -38,12 +38,12 @@ enum { EXCHANGE_HEADERS_MAX = 8 }; /* beside the content type */
  * Which listener a route is served on. A path of another listener's routes is a 404. ROLE_GRPC speaks HTTP/2
  * and has no routes: its calls are OTLP's Export and the health check.
  */
-enum listener_role { ROLE_OTLP, ROLE_QUERY, ROLE_OPS, ROLE_GRPC, ROLE_COUNT };
+enum listener_role { ROLE_OTLP, ROLE_QUERY, ROLE_OPS, ROLE_GRPC, ROLE_ZIPKIN, ROLE_COUNT };
 
 /*
  * A row of the route table. Rows are searched in order; rows of one path with different methods stand side by
- * side. A request body is dropped (beyond 64 KiB: 413) unless streams_body is set, which only ROLE_OTLP may
- * do, or small_body_max: then exchange_small_body() has it when handle runs, and a larger one is refused (413).
+ * side. A request body is dropped (beyond 64 KiB: 413) unless streams_body is set, which only ROLE_OTLP and
+ * ROLE_ZIPKIN may do, or small_body_max: then exchange_small_body() has it when handle runs, and a larger one is refused (413).
  */
 struct route {
     enum listener_role role;

@@ -59,7 +59,11 @@ enum journal_codec {
     JOURNAL_CODEC_ZSTD = 3,
     JOURNAL_CODEC_SNAPPY = 4,
 };
-enum journal_content { JOURNAL_CONTENT_PROTOBUF = 0, JOURNAL_CONTENT_JSON = 1 };
+enum journal_content {
+    JOURNAL_CONTENT_PROTOBUF = 0,
+    JOURNAL_CONTENT_JSON = 1, /* of OTLP */
+    JOURNAL_CONTENT_ZIPKIN = 2,
+};
 
 /*
  * One append in flight, embedded in its owner. body is borrowed until done has run.

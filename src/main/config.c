@@ -327,12 +327,18 @@ bool config_is_loopback(const char *address)
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0;
 }
 
-static const enum option_id addresses[] = {OPTION_OTLP_HTTP, OPTION_OTLP_GRPC, OPTION_QUERY, OPTION_OPS};
+static const enum option_id addresses[] = {OPTION_OTLP_HTTP, OPTION_OTLP_GRPC, OPTION_ZIPKIN, OPTION_QUERY,
+                                           OPTION_OPS};
+
+static bool is_exposed(const struct options *options, enum option_id id)
+{
+    return !options_off(options, id) && !config_is_loopback(options_text(options, id));
+}
 
 bool config_is_exposed(const struct options *options)
 {
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
-        if (!config_is_loopback(options_text(options, addresses[i]))) return true;
+        if (is_exposed(options, addresses[i])) return true;
     return false;
 }
 
@@ -341,7 +347,7 @@ static enum err check_exposure(const struct options *options, char error[OPTION_
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
         const char *const address = options_text(options, addresses[i]);
 
-        if (config_is_loopback(address) || options_number(options, OPTION_EXPOSURE)) continue;
+        if (!is_exposed(options, addresses[i]) || options_number(options, OPTION_EXPOSURE)) continue;
         (void)fail(
             error,
             "%s: %.100s can be reached from other hosts, and nothing asks them who they are; use a loopback "
@@ -419,7 +425,8 @@ void config_print_sample(FILE *out)
                  "# of the same names win over this file.\n");
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         const struct option *const option = &option_table[i];
-        const bool quoted = option->type == TYPE_TEXT || option->type == TYPE_ADDRESS;
+        const bool quoted = option->type == TYPE_TEXT || option->type == TYPE_ADDRESS ||
+                            option->type == TYPE_LISTENER;
 
         option_environment_name((enum option_id)i, name, sizeof name);
         fprintf(out, "\n# %s%s\n%s: %s%s%s\n", option->help, range_of(option, range, sizeof range),
@@ -432,6 +439,7 @@ void config_print_help(FILE *out)
     static const char *const kinds[] = {
         [TYPE_TEXT] = "TEXT",
         [TYPE_ADDRESS] = "ADDRESS:PORT",
+        [TYPE_LISTENER] = "ADDRESS:PORT|off",
         [TYPE_COUNT] = "NUMBER",
         [TYPE_SIZE] = "SIZE",
         [TYPE_DURATION] = "TIME",

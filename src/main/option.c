@@ -129,9 +129,17 @@ static enum err parse_address(const char *text, uint64_t *port)
     return *port <= 65535 ? OK : ERR_MALFORMED;
 }
 
+static enum err parse_listener(const char *text, uint64_t *port)
+{
+    if (strcmp(text, "off") != 0) return parse_address(text, port);
+    *port = 0;
+    return OK;
+}
+
 static const char *const expected[] = {
     [TYPE_TEXT] = "a text",
     [TYPE_ADDRESS] = "address:port",
+    [TYPE_LISTENER] = "address:port or off",
     [TYPE_COUNT] = "a number",
     [TYPE_SIZE] = "a size such as 512B, 64KiB, 16MiB or 1GiB",
     [TYPE_DURATION] = "a duration such as 250ms, 10s, 5m, 2h or 7d",
@@ -145,6 +153,7 @@ static enum err parse(enum option_type type, const char *text, uint64_t *out)
     switch (type) {
     case TYPE_TEXT: *out = 0; return OK;
     case TYPE_ADDRESS: return parse_address(text, out);
+    case TYPE_LISTENER: return parse_listener(text, out);
     case TYPE_COUNT: return parse_count(text, out);
     case TYPE_SIZE: return size_parse(text, out);
     case TYPE_DURATION: return duration_parse(text, out);

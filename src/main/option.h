@@ -18,10 +18,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum option_type {
     TYPE_TEXT,
     TYPE_ADDRESS,
+    TYPE_LISTENER, /* an address, or "off" */
     TYPE_COUNT,
     TYPE_SIZE,
     TYPE_DURATION,
@@ -36,6 +38,7 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
     X(DATA, "data", TEXT, "./data", "", "", "directory of everything that is stored")                        \
     X(OTLP_HTTP, "otlp-http", ADDRESS, "127.0.0.1:4318", "", "", "address for OTLP over HTTP")               \
     X(OTLP_GRPC, "otlp-grpc", ADDRESS, "127.0.0.1:4317", "", "", "address for OTLP over gRPC")               \
+    X(ZIPKIN, "zipkin", LISTENER, "off", "", "", "address for spans in Zipkin's JSON, off for none")         \
     X(QUERY, "query", ADDRESS, "127.0.0.1:16686", "", "", "address for queries")                             \
     X(OPS, "ops", ADDRESS, "127.0.0.1:9464", "", "", "address for /metrics, /healthz and /readyz")           \
     X(HOSTS, "hosts", TEXT, "", "", "",                                                                      \
@@ -144,6 +147,12 @@ static inline uint64_t options_number(const struct options *options, enum option
 static inline const char *options_text(const struct options *options, enum option_id id)
 {
     return options->values[id].text;
+}
+
+/* Of a listener: there is none. */
+static inline bool options_off(const struct options *options, enum option_id id)
+{
+    return strcmp(options->values[id].text, "off") == 0;
 }
 
 /* Key as in the file ("journal.cap"); OPTION_COUNT if there is none. */

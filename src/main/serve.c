@@ -430,13 +430,15 @@ static void raise_descriptor_limit(const struct world *world)
 
 static bool raise_walls(const struct options *options, struct sandbox *sandbox)
 {
-    static const enum option_id addresses[] = {OPTION_OTLP_HTTP, OPTION_OTLP_GRPC, OPTION_QUERY, OPTION_OPS};
+    static const enum option_id addresses[] = {OPTION_OTLP_HTTP, OPTION_OTLP_GRPC, OPTION_ZIPKIN,
+                                               OPTION_QUERY, OPTION_OPS};
     const uint64_t wanted = options_number(options, OPTION_SANDBOX);
 
     *sandbox = (struct sandbox){
         .off = wanted == 0, .required = wanted == 1, .data = options_text(options, OPTION_DATA)};
     for (unsigned i = 0; i < sizeof addresses / sizeof *addresses; i++)
-        sandbox->ports[sandbox->ports_count++] = (uint16_t)options_number(options, addresses[i]);
+        if (!options_off(options, addresses[i])) /* port 0 would allow all */
+            sandbox->ports[sandbox->ports_count++] = (uint16_t)options_number(options, addresses[i]);
     if (sandbox_wall(sandbox) == OK) return true;
     log_error("main", "sandbox: true, but there is none",
               "missing=\"%s\" hint=\"sandbox: auto takes what there is\"", sandbox->missing);
@@ -469,10 +471,11 @@ static void tell_ready(const struct world *world)
         len += (size_t)snprintf(pins + len, sizeof pins - len, "%s%d", i > 0 ? "," : "",
                                 world->shards[i].cpu);
     log_info("main", "ready",
-             "otlp_http=%s otlp_grpc=%s query=%s ops=%s shards=%u cpus=%s resident_mib=%" PRIu64,
-             world->otlp_http_address, world->otlp_grpc_address, options_text(world->options, OPTION_QUERY),
-             options_text(world->options, OPTION_OPS), world->shards_listening, pins,
-             process_resident_bytes() >> 20);
+             "otlp_http=%s otlp_grpc=%s zipkin=%s query=%s ops=%s shards=%u cpus=%s resident_mib=%" PRIu64,
+             world->otlp_http_address, world->otlp_grpc_address,
+             world->zipkin_address[0] != '\0' ? world->zipkin_address : "off",
+             options_text(world->options, OPTION_QUERY), options_text(world->options, OPTION_OPS),
+             world->shards_listening, pins, process_resident_bytes() >> 20);
 }
 
 static void wait_for_signal(const struct world *world)
@@ -556,6 +559,7 @@ static bool ports_are_free(const struct options *options)
 {
     return port_is_free(options_text(options, OPTION_OTLP_HTTP)) &&
            port_is_free(options_text(options, OPTION_OTLP_GRPC)) &&
+           (options_off(options, OPTION_ZIPKIN) || port_is_free(options_text(options, OPTION_ZIPKIN))) &&
            port_is_free(options_text(options, OPTION_QUERY)) &&
            port_is_free(options_text(options, OPTION_OPS));
 }

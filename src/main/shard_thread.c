@@ -12,6 +12,7 @@
 #include "io/io.h"
 #include "placement.h"
 #include "server/otlp_http.h"
+#include "server/zipkin_http.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -128,6 +129,8 @@ static enum err listen(struct shard_thread *own, struct server *server)
     if (!own->listens) return OK;
     TRY(listen_as(own, server, ROLE_OTLP, OPTION_OTLP_HTTP, world->otlp_http_address));
     TRY(listen_as(own, server, ROLE_GRPC, OPTION_OTLP_GRPC, world->otlp_grpc_address));
+    if (!options_off(world->options, OPTION_ZIPKIN))
+        TRY(listen_as(own, server, ROLE_ZIPKIN, OPTION_ZIPKIN, world->zipkin_address));
     if (own->index == 0) atomic_store(&world->otlp_bound, true);
     return OK;
 }
@@ -220,7 +223,7 @@ static void place(const struct shard_thread *own)
 void *shard_thread_run(void *context)
 {
     struct shard_thread *const own = context;
-    struct route routes[OTLP_HTTP_ROUTES];
+    struct route routes[OTLP_HTTP_ROUTES + ZIPKIN_HTTP_ROUTES];
     struct io *io;
     struct shard *shard;
     struct server *server;
@@ -236,12 +239,13 @@ void *shard_thread_run(void *context)
     if (err != OK) return fail(own, "cannot recover the shard", err);
 
     otlp_http_routes(&own->world->body_bytes_max, routes);
+    zipkin_http_routes(&own->world->body_bytes_max, routes + OTLP_HTTP_ROUTES);
     const struct server_config config = {
         .io = io,
         .shard = shard,
         .metrics = &own->metrics,
         .routes = routes,
-        .routes_count = OTLP_HTTP_ROUTES,
+        .routes_count = OTLP_HTTP_ROUTES + ZIPKIN_HTTP_ROUTES,
         .limits = own->world->limits,
         .origins = own->world->origins,
         .origins_count = own->world->origins_count,

@@ -28,8 +28,10 @@ static const char *why_not(const struct options *options, const struct placement
     if (shards_count < 2) return "there is one shard";
     if (options_number(options, OPTION_PIN) == 0) return "shards are not pinned";
     if (shards_count > placement->cpus_count) return "there are more shards than CPUs";
+    const bool zipkin_is_local = options_off(options, OPTION_ZIPKIN) ||
+                                 config_is_loopback(options_text(options, OPTION_ZIPKIN));
     if (!told && config_is_loopback(options_text(options, OPTION_OTLP_HTTP)) &&
-        config_is_loopback(options_text(options, OPTION_OTLP_GRPC)))
+        config_is_loopback(options_text(options, OPTION_OTLP_GRPC)) && zipkin_is_local)
         return "connections come from this host only";
     if (!told && !is_one_to_one(interfaces, interfaces_count))
         return "no interface has one queue, one CPU, one shard";

@@ -107,7 +107,8 @@ struct world {
     struct desk desk;
 
     /* The OTLP addresses with the ports that the first shard has really bound; the others wait for them. */
-    char otlp_http_address[ADDRESS_TEXT_MAX], otlp_grpc_address[ADDRESS_TEXT_MAX];
+    char otlp_http_address[ADDRESS_TEXT_MAX], otlp_grpc_address[ADDRESS_TEXT_MAX],
+        zipkin_address[ADDRESS_TEXT_MAX]; /* empty: none */
     atomic_bool otlp_bound;
 };
 

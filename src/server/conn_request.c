@@ -27,13 +27,19 @@ static void answer_not_allowed(struct conn *conn, struct slice path)
     answer_text(conn, 405, text, allow);
 }
 
+/* A door for spans: whoever reaches it may send, under any name of this host. */
+static bool takes_spans(enum listener_role role)
+{
+    return role == ROLE_OTLP || role == ROLE_ZIPKIN;
+}
+
 /* Answers and returns NULL when the request has no route here. */
 static const struct route *judge_route(struct conn *conn)
 {
     const struct http1_request *const request = &conn->http1.request;
     bool path_known = false;
 
-    if (conn->role != ROLE_OTLP && !route_host_allowed(conn->server, request->host)) {
+    if (!takes_spans(conn->role) && !route_host_allowed(conn->server, request->host)) {
         answer_text(conn, 421,
                     "421 this host name is not allowed here; use an IP address, or configure hosts", NULL);
         return NULL;
@@ -138,8 +144,8 @@ void conn_on_refused(struct conn *conn, const struct http1_event *event)
     conn->exchange.keep_alive = false;
     conn_body_release(conn);
     if (event->status == 405)
-        answer_text(conn, 405, event->reason, conn->role == ROLE_OTLP ? "POST" : "GET, HEAD, POST");
-    else if (conn->role == ROLE_OTLP)
+        answer_text(conn, 405, event->reason, takes_spans(conn->role) ? "POST" : "GET, HEAD, POST");
+    else if (takes_spans(conn->role))
         status_refuse(&conn->exchange, event->status, event->reason);
     else
         answer_text(conn, event->status, event->reason, NULL);
@@ -149,7 +155,7 @@ void conn_refuse_closing(struct conn *conn)
 {
     conn->exchange.keep_alive = false;
     conn_body_release(conn);
-    if (conn->role == ROLE_OTLP)
+    if (takes_spans(conn->role))
         status_refuse(&conn->exchange, 503, "shutting down");
     else
         answer_text(conn, 503, "503 shutting down", NULL);

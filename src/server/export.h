@@ -1,12 +1,16 @@
 /*
- * Private to server/: what OTLP over HTTP and OTLP over gRPC say alike about an export request: encodings,
- * and the words of its outcome.
+ * Private to server/: what the doors for spans (OTLP over HTTP, over gRPC, Zipkin) do and say alike: encodings, and the
+ * words of a request's outcome.
  */
 #ifndef SERVER_EXPORT_H
 #define SERVER_EXPORT_H
 
+#include "protocol/http1.h"
 #include "shard/shard.h"
 #include "status.h"
+
+struct conn;
+struct exchange;
 
 enum { EXPORT_TEXT_MAX = 512, EXPORT_POSITION_MAX = 40 };
 
@@ -28,11 +32,18 @@ struct export_verdict {
     bool json;
     uint8_t codec;
 };
-/* Judges before a byte of the body is kept, cheapest first (otlp_http.c). */
+struct export_head export_head_of(const struct http1_request *request);
+/* Judges encoding and size, before a byte of the body is kept, and whether the shard takes it now. */
+struct export_verdict export_judge_body(const struct export_head *head, uint64_t body_bytes_max,
+                                        struct shard *shard);
+/* The same for OTLP, content type first (otlp_http.c). */
 struct export_verdict export_judge(const struct export_head *head, uint64_t body_bytes_max,
                                    struct shard *shard);
 /* No byte of body: NULL, which is an empty request and a success, or why it is none. */
 const char *export_empty(bool json, uint8_t codec);
+
+/* "... at byte ... (the first of N rejected spans)"; only when some were rejected. */
+void export_rejection(const struct shard_ingest *ingest, char out[EXPORT_TEXT_MAX]);
 
 /*
  * ExportTraceServiceResponse in the encoding of the request: empty when every span was taken ("{}" in JSON), else
@@ -48,5 +59,13 @@ bool export_position(const struct shard_ingest *ingest, uint16_t shard, char out
  * everything else is our trouble and comes back as ERR_FULL: try again later.
  */
 enum err export_failure(const struct shard_ingest *ingest, char out[EXPORT_TEXT_MAX]);
+
+/* ---- over HTTP/1.1, whatever the body is ---------------------------------------------------------------------- */
+
+/* Hands the body, whose encoding was judged, to the shard. done begins with export_landed(). */
+void export_ingest(struct conn *conn, uint8_t content_type, void (*done)(struct shard_ingest *ingest));
+/* False: the connection has gone meanwhile, nothing is to be answered. */
+bool export_landed(struct conn *conn);
+void export_answer_failed(struct conn *conn);
 
 #endif

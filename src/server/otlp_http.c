@@ -60,33 +60,17 @@ const char *export_type(bool json)
     return json ? json_type : protobuf_type;
 }
 
-/* False: not one we take, or several. */
-static bool find_codec(const struct export_head *head, uint8_t *out)
-{
-    return head->content_encoding_count <= 1 && export_codec(head->content_encoding, out);
-}
-
 struct export_verdict export_judge(const struct export_head *head, uint64_t body_bytes_max,
                                    struct shard *shard)
 {
-    struct export_verdict verdict = {.json = is_json(head->content_type)};
+    const bool json = is_json(head->content_type);
 
-    if (!verdict.json && !http1_media_type_is(head->content_type, protobuf_type)) {
-        verdict.status = 415;
-        verdict.text = "415 unsupported media type, supported: [application/x-protobuf, application/json]";
-    } else if (!find_codec(head, &verdict.codec)) {
-        verdict.status = 400;
-        verdict.text =
-            "content-encoding: not supported; one of gzip, deflate, zlib, zstd, snappy, x-snappy-framed and "
-            "identity, on one line";
-    } else if (head->content_length > body_bytes_max) {
-        verdict.status = 413;
-        verdict.text = "content-length: larger than the limit of this server";
-    } else {
-        const enum err admitted = shard_admits(shard);
-        verdict.status = admitted == OK ? 200 : 503;
-        verdict.text = admitted == OK ? NULL : err_text(admitted);
-    }
+    if (!json && !http1_media_type_is(head->content_type, protobuf_type))
+        return (struct export_verdict){
+            .status = 415,
+            .text = "415 unsupported media type, supported: [application/x-protobuf, application/json]"};
+    struct export_verdict verdict = export_judge_body(head, body_bytes_max, shard);
+    verdict.json = json;
     return verdict;
 }
 
@@ -94,16 +78,6 @@ const char *export_empty(bool json, uint8_t codec)
 {
     if (codec != JOURNAL_CODEC_NONE) return "content-encoding: the body ends at byte 0, before the header";
     return json ? "JSON: ends too early at byte 0 of the body" : NULL;
-}
-
-static struct export_head head_of(const struct http1_request *request)
-{
-    return (struct export_head){
-        .content_type = request->content_type,
-        .content_encoding = request->content_encoding,
-        .content_encoding_count = request->content_encoding_count,
-        .content_length = request->content_length,
-    };
 }
 
 static void refuse_media_type(struct exchange *exchange, const char *text)
@@ -117,7 +91,7 @@ static void refuse_media_type(struct exchange *exchange, const char *text)
 static void judge(struct exchange *exchange, void *context)
 {
     const uint64_t *const body_bytes_max = context;
-    const struct export_head head = head_of(exchange_request(exchange));
+    const struct export_head head = export_head_of(exchange_request(exchange));
 
     const struct export_verdict verdict = export_judge(&head, *body_bytes_max, exchange_shard(exchange));
     exchange->json = verdict.json;
@@ -142,31 +116,23 @@ static void answer_stored(struct conn *conn)
                     slice_of(body, len));
 }
 
-static void answer_failed(struct conn *conn)
-{
-    char message[EXPORT_TEXT_MAX];
-
-    const enum err err = export_failure(&conn->ingest, message);
-    status_answer(&conn->exchange, err_http_status(err), message);
-}
-
 static void on_ingested(struct shard_ingest *ingest)
 {
     struct conn *const conn = container_of(ingest, struct conn, ingest);
 
-    assert(conn->ingesting);
-
-    conn->ingesting = false;
-    if (conn->stage == CONN_CLOSING)
-        conn_join(conn);
-    else if (ingest->err == OK)
+    if (!export_landed(conn)) return;
+    if (ingest->err == OK)
         answer_stored(conn);
     else
-        answer_failed(conn);
+        export_answer_failed(conn);
 }
 
-static void handle_empty(struct exchange *exchange, uint8_t codec)
+static void handle_empty(struct exchange *exchange)
 {
+    const struct slice encoding = exchange_request(exchange)->content_encoding;
+    uint8_t codec = JOURNAL_CODEC_NONE;
+    const bool known = export_codec(encoding, &codec);
+    assert(known); /* judged */
     const char *const why = export_empty(exchange->json, codec);
 
     if (why != NULL)
@@ -178,23 +144,12 @@ static void handle_empty(struct exchange *exchange, uint8_t codec)
 static void handle(struct exchange *exchange, void *context)
 {
     struct conn *const conn = container_of(exchange, struct conn, exchange);
-    uint8_t codec = JOURNAL_CODEC_NONE;
 
     (void)context;
-    const struct export_head head = head_of(&conn->http1.request);
-    const bool known = find_codec(&head, &codec);
-    assert(known); /* judged */
-
-    if (conn->body.len == 0) {
-        handle_empty(exchange, codec);
-        return;
-    }
-    conn->ingesting = true;
-    conn->ingest.body = &conn->body;
-    conn->ingest.codec = codec;
-    conn->ingest.content_type = exchange->json ? JOURNAL_CONTENT_JSON : JOURNAL_CONTENT_PROTOBUF;
-    conn->ingest.done = on_ingested;
-    shard_ingest(conn->server->config.shard, &conn->ingest);
+    if (conn->body.len == 0)
+        handle_empty(exchange);
+    else
+        export_ingest(conn, exchange->json ? JOURNAL_CONTENT_JSON : JOURNAL_CONTENT_PROTOBUF, on_ingested);
 }
 
 void otlp_http_routes(const uint64_t *body_bytes_max, struct route *out)

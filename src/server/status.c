@@ -170,9 +170,13 @@ void status_answer(struct exchange *exchange, int http_status, const char *messa
     uint8_t body[STATUS_BYTES_MAX];
     char seconds[12];
 
-    const size_t len = status_encode_for(http_status, exchange->json, message, body);
     snprintf(seconds, sizeof seconds, "%u", server_retry_after_s(conn->server));
     const struct http1_header header = {.name = "Retry-After", .value = slice_text(seconds)};
+    if (conn->role == ROLE_ZIPKIN) {
+        conn_answer(conn, http_status, "text/plain", &header, retry, slice_text(message), NULL);
+        return;
+    }
+    const size_t len = status_encode_for(http_status, exchange->json, message, body);
     conn_answer(conn, http_status, exchange->json ? "application/json" : "application/x-protobuf", &header,
                 retry, slice_of(body, len), NULL);
 }

@@ -8,7 +8,8 @@
  * times as large each, up to plain_bytes_max. Sizes that the body declares are never believed.
  *
  * A body in JSON is translated to protobuf in one more piece, as long as the JSON, and the decoder sees only that.
- * The bytes that its faults name are those of the JSON, found by a second look at it.
+ * The bytes that its faults name are those of the JSON, found by a second look at it. What Zipkin's JSON leaves unsaid OTLP
+ * spells out: the rare list that grows is translated again with more room.
  *
  * The decoder appends rows as it goes. When the block runs out of room in the middle of a request the rows
  * are undone, the block is closed at the boundary of the request before, and the request starts again in an
@@ -20,6 +21,7 @@
 #include "codec/inflate.h"
 #include "io/io.h"
 #include "model/otlp_from_json.h"
+#include "model/otlp_from_zipkin.h"
 #include "store/live.h"
 
 enum {
@@ -29,9 +31,11 @@ enum {
 /* A block that pins this much of the journal is closed although it has room. */
 static const uint64_t PINNED_CLOSE_BYTES = 256ULL << 20;
 
+struct language;
 static enum err inflate_body(struct shard *shard, struct rows_request *request, struct shard_body *plain);
 static enum err decode_content(struct shard *shard, struct rows_request *request, struct slice plain);
-static enum err decode_json(struct shard *shard, struct rows_request *request, struct slice json);
+static enum err decode_json(struct shard *shard, struct rows_request *request, struct slice json,
+                            const struct language *language);
 static enum err decode(struct shard *shard, struct rows_request *request, struct slice plain);
 static enum err decode_into(struct shard *shard, struct rows_request *request, struct slice plain);
 
@@ -123,11 +127,29 @@ static enum err inflate_body(struct shard *shard, struct rows_request *request, 
 
 /* ---- translating ------------------------------------------------------------------------------------ */
 
+/* What is translated: how, with how much room at first and at most, and where a byte of the outcome lies in it. */
+struct language {
+    enum err (*translate)(struct slice json, uint8_t *out, size_t capacity, size_t *out_len,
+                          struct otlp_json_changes *changes, struct otlp_fault *fault);
+    size_t (*room_max)(size_t json_len);
+    uint64_t (*locate)(struct slice json, struct slice plain, uint64_t offset);
+};
+
+static size_t json_room(size_t json_len)
+{
+    return json_len + OTLP_JSON_SLACK;
+}
+
+static const struct language otlp_language = {otlp_from_json, json_room, otlp_from_json_locate};
+static const struct language zipkin_language = {otlp_from_zipkin, otlp_from_zipkin_room,
+                                                otlp_from_zipkin_locate};
+
 static enum err decode_content(struct shard *shard, struct rows_request *request, struct slice plain)
 {
     switch (request->content_type) {
     case JOURNAL_CONTENT_PROTOBUF: return decode(shard, request, plain);
-    case JOURNAL_CONTENT_JSON: return decode_json(shard, request, plain);
+    case JOURNAL_CONTENT_JSON: return decode_json(shard, request, plain, &otlp_language);
+    case JOURNAL_CONTENT_ZIPKIN: return decode_json(shard, request, plain, &zipkin_language);
     default: /* a journal of a newer version */
         request->reason = "the body is of a type that is not known";
         return ERR_UNSUPPORTED;
@@ -150,30 +172,45 @@ static enum err acquire_translation(struct shard *shard, struct rows_request *re
     return ERR_FULL;
 }
 
-static void locate(struct otlp_fault *fault, struct slice json, struct slice plain)
+/* Into *room, which is the caller's when it is OK. */
+static enum err translate(struct shard *shard, struct rows_request *request, struct slice json,
+                          const struct language *language, struct shard_body *room)
 {
-    if (fault->reason != NULL) fault->offset = otlp_from_json_locate(json, plain, fault->offset);
+    struct otlp_fault *const fault = &request->result.fault;
+    const size_t most = language->room_max(json.len);
+
+    for (size_t wanted = json_room(json.len);; wanted *= 2) {
+        if (wanted > most) wanted = most;
+        TRY(acquire_translation(shard, request, wanted, room));
+        const enum err err = language->translate(json, room->ptr, room->capacity, &room->len,
+                                                 &request->changes, fault);
+        if (err == OK) return OK;
+        body_release(&shard->bodies, room);
+        request->reason = fault->reason;
+        if (err != ERR_FULL) return err;
+        if (wanted < most) continue;
+        request->reason =
+            "the body takes more room as protobuf than as JSON"; /* very many long strings in lists */
+        return ERR_TOO_LARGE;
+    }
 }
 
-static enum err decode_json(struct shard *shard, struct rows_request *request, struct slice json)
+static void locate(struct otlp_fault *fault, const struct language *language, struct slice json,
+                   struct slice plain)
+{
+    if (fault->reason != NULL) fault->offset = language->locate(json, plain, fault->offset);
+}
+
+static enum err decode_json(struct shard *shard, struct rows_request *request, struct slice json,
+                            const struct language *language)
 {
     struct shard_body room;
-    struct otlp_fault *const fault = &request->result.fault;
 
-    TRY(acquire_translation(shard, request, json.len + OTLP_JSON_SLACK, &room));
-    enum err err = otlp_from_json(json, room.ptr, room.capacity, &room.len, &request->changes, fault);
-    if (err == OK) {
-        const struct slice plain = slice_of(room.ptr, room.len);
-        err = decode(shard, request, plain);
-        locate(fault, json, plain);
-        locate(&request->result.rejection, json, plain);
-    } else {
-        request->reason = fault->reason;
-        if (err == ERR_FULL) { /* lists of very many long strings, which no sender makes */
-            request->reason = "the body takes more room as protobuf than as JSON";
-            err = ERR_TOO_LARGE;
-        }
-    }
+    TRY(translate(shard, request, json, language, &room));
+    const struct slice plain = slice_of(room.ptr, room.len);
+    const enum err err = decode(shard, request, plain);
+    locate(&request->result.fault, language, json, plain);
+    locate(&request->result.rejection, language, json, plain);
     body_release(&shard->bodies, &room);
     return err;
 }

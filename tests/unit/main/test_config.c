@@ -179,10 +179,11 @@ Test(config_check, A15_refuses_addresses_beyond_loopback)
 {
     static const char *const exposed[] = {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "192.168.1.1:1",
                                           "[fe80::1]:1"};
-    static const enum option_id listeners[] = {OPTION_OTLP_HTTP, OPTION_OTLP_GRPC, OPTION_QUERY, OPTION_OPS};
+    static const enum option_id listeners[] = {OPTION_OTLP_HTTP, OPTION_OTLP_GRPC, OPTION_ZIPKIN,
+                                               OPTION_QUERY, OPTION_OPS};
 
     for (size_t i = 0; i < sizeof exposed / sizeof *exposed; i++)
-        for (size_t k = 0; k < 4; k++)
+        for (size_t k = 0; k < sizeof listeners / sizeof *listeners; k++)
             cr_expect_eq(check_with(listeners[k], exposed[i]), ERR_DENIED, "%s", exposed[i]);
     cr_expect_eq(check_with(OPTION_OPS, "127.3.2.1:9464"), OK);
     cr_expect_eq(check_with(OPTION_OPS, "[::1]:9464"), OK);

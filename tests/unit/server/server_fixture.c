@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "io/io.h"
 #include "server/otlp_http.h"
+#include "server/zipkin_http.h"
 #include "shard/sealer.h"
 #include "shard/shard.h"
 #include "store/segment.h"
@@ -117,16 +118,17 @@ static void turn(struct fixture *fixture, struct io *io, struct shard *shard, st
 
 static void serve(struct fixture *fixture, struct io *io, struct shard *shard)
 {
-    struct route otlp[OTLP_HTTP_ROUTES];
+    struct route doors[OTLP_HTTP_ROUTES + ZIPKIN_HTTP_ROUTES];
     struct server *server;
 
-    otlp_http_routes(&fixture->limits.body_bytes_max, otlp);
+    otlp_http_routes(&fixture->limits.body_bytes_max, doors);
+    zipkin_http_routes(&fixture->limits.body_bytes_max, doors + OTLP_HTTP_ROUTES);
     const struct server_config config = {
         .io = io,
         .shard = shard,
         .metrics = &fixture->metrics,
-        .routes = shard != NULL ? otlp : fixture->routes,
-        .routes_count = shard != NULL ? OTLP_HTTP_ROUTES : fixture->routes_count,
+        .routes = shard != NULL ? doors : fixture->routes,
+        .routes_count = shard != NULL ? OTLP_HTTP_ROUTES + ZIPKIN_HTTP_ROUTES : fixture->routes_count,
         .limits = fixture->limits,
         .hosts = fixture->hosts,
         .hosts_count = fixture->hosts_count,

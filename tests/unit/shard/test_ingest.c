@@ -258,7 +258,7 @@ Test(ingest, refuses_a_content_type_that_it_does_not_know)
 {
     struct sending sending;
     start();
-    send_json(&sending, slice_text("whatever"), JOURNAL_CODEC_NONE, JOURNAL_CONTENT_JSON + 1);
+    send_json(&sending, slice_text("whatever"), JOURNAL_CODEC_NONE, JOURNAL_CONTENT_ZIPKIN + 1);
     cr_assert_eq(sending.ingest.err, ERR_UNSUPPORTED);
     shard_body_release(world.shard, &sending.body);
     cr_assert_eq(metric_get(&world.metrics, METRIC_INFLIGHT_BYTES), 0);
