@@ -281,10 +281,16 @@ static bool read_parameter(struct request *request, struct slice name, struct sl
 /* ---- requests -------------------------------------------------------------------------------------------
  */
 
+/* 16 digits are an id of 64 bits, as Zipkin's senders make them: it is stored behind zeros. */
 static bool read_trace_id(struct request *request, struct slice text)
 {
-    if (!literal_hex(text, request->trace_id.bytes, sizeof request->trace_id.bytes))
-        return refuse(request, "trace id \"%.*s\": give 32 hexadecimal digits (these are %zu characters)",
+    uint8_t *const bytes = request->trace_id.bytes;
+    const size_t zeros = text.len == sizeof request->trace_id.bytes ? sizeof request->trace_id.bytes / 2 : 0;
+
+    memset(bytes, 0, zeros);
+    if (!literal_hex(text, bytes + zeros, sizeof request->trace_id.bytes - zeros))
+        return refuse(request,
+                      "trace id \"%.*s\": give 32 hexadecimal digits, or 16 (these are %zu characters)",
                       SHOWN(text), text.len);
     return !trace_id_is_zero(&request->trace_id) || refuse(request, "trace id: 32 zeros are not a trace id");
 }

@@ -168,6 +168,11 @@ Test(request, reads_trace_ids)
     cr_assert(parses(REQUEST_TRACE, "5B8efff798038103d269b633813fc60c", ""));
     cr_assert_eq(request.trace_id.bytes[0], 0x5b);
     cr_assert_eq(request.trace_id.bytes[15], 0x0c);
+    memset(request.trace_id.bytes, 0xff, 16);
+    cr_assert(parses(REQUEST_TRACE, "D269b633813fc60c", ""));
+    cr_assert_arr_eq(request.trace_id.bytes, "\0\0\0\0\0\0\0\0\xd2\x69\xb6\x33\x81\x3f\xc6\x0c", 16);
+    cr_refused(REQUEST_TRACE, "0000000000000000", "", "zeros");
+    cr_refused(REQUEST_TRACE, "d269b633813fc60", "", "these are 15 characters");
     cr_refused(REQUEST_TRACE, "", "", "32 hexadecimal digits");
     cr_refused(REQUEST_TRACE, "5b8efff798038103d269b633813fc60", "", "these are 31 characters");
     cr_refused(REQUEST_TRACE, "5b8efff798038103d269b633813fc60c0", "", "these are 33");
