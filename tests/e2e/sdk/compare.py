@@ -21,7 +21,10 @@ WORK = sys.argv[1]
 CLIENTS = [(client, protocol, compression) for client, protocol, compressions in (
     ("python", "http", ("none", "gzip", "deflate")), ("python", "grpc", ("none", "gzip", "deflate")),
     ("js", "http", ("none", "gzip")), ("js", "json", ("none", "gzip")), ("js", "grpc", ("none", "gzip"))) for compression in compressions]
-COMMANDS = {"python": [sys.executable, os.path.join(HERE, "python/client.py")], "js": ["node", os.path.join(WORK, "js/client.js")]}
+COMMANDS = {"python": [sys.executable, os.path.join(HERE, "python/client.py")], "js": ["node", os.path.join(WORK, "js/client.js")],
+            "go": [os.path.join(WORK, "go/client")]}
+if os.access(COMMANDS["go"][0], os.X_OK):  # else it was skipped, and tests/e2e/sdk/run has said why
+    CLIENTS += [("go", protocol, compression) for protocol in ("http", "grpc") for compression in ("none", "gzip")]
 count = Count()
 
 
