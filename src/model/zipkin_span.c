@@ -13,8 +13,30 @@
 
 enum member_kind { MEMBER_TEXT, MEMBER_NUMBER, MEMBER_BOOL, MEMBER_ENDPOINT, MEMBER_TAGS, MEMBER_LIST };
 
+/* A word with its length: that and the first byte tell most keys. None is empty. */
+struct word {
+    const char *text;
+    size_t len;
+};
+#define WORD(text)                                                                                           \
+    {                                                                                                        \
+        text, sizeof text - 1                                                                                \
+    }
+
+static bool is_word(struct slice text, struct word word)
+{
+    return text.len == word.len && text.ptr[0] == (uint8_t)word.text[0] &&
+           memcmp(text.ptr, word.text, word.len) == 0;
+}
+
+static bool begins_with(struct slice text, struct word word)
+{
+    return text.len >= word.len && text.ptr[0] == (uint8_t)word.text[0] &&
+           memcmp(text.ptr, word.text, word.len) == 0;
+}
+
 struct member {
-    const char *key;
+    struct word key;
     size_t offset; /* in the struct that is filled */
     enum member_kind kind;
     const char *wrong; /* what is said about a value of another type */
@@ -22,27 +44,27 @@ struct member {
 
 #define AT(member) offsetof(struct zipkin_span, member)
 static const struct member span_members[] = {
-    {"traceId", AT(trace_id), MEMBER_TEXT, "Span.traceId: not a string"},
-    {"id", AT(id), MEMBER_TEXT, "Span.id: not a string"},
-    {"parentId", AT(parent_id), MEMBER_TEXT, "Span.parentId: not a string"},
-    {"name", AT(name), MEMBER_TEXT, "Span.name: not a string"},
-    {"kind", AT(kind), MEMBER_TEXT, "Span.kind: not a string"},
-    {"timestamp", AT(timestamp_us), MEMBER_NUMBER, "Span.timestamp: not an integer"},
-    {"duration", AT(duration_us), MEMBER_NUMBER, "Span.duration: not an integer"},
-    {"localEndpoint", AT(local), MEMBER_ENDPOINT, "Span.localEndpoint: not an object"},
-    {"remoteEndpoint", AT(remote), MEMBER_ENDPOINT, "Span.remoteEndpoint: not an object"},
-    {"annotations", AT(annotations), MEMBER_LIST, "Span.annotations: not a list"},
-    {"tags", AT(tags), MEMBER_TAGS, "Span.tags: not an object"},
-    {"debug", AT(debug), MEMBER_BOOL, "Span.debug: neither true nor false"},
-    {"shared", AT(shared), MEMBER_BOOL, "Span.shared: neither true nor false"},
+    {WORD("traceId"), AT(trace_id), MEMBER_TEXT, "Span.traceId: not a string"},
+    {WORD("id"), AT(id), MEMBER_TEXT, "Span.id: not a string"},
+    {WORD("parentId"), AT(parent_id), MEMBER_TEXT, "Span.parentId: not a string"},
+    {WORD("name"), AT(name), MEMBER_TEXT, "Span.name: not a string"},
+    {WORD("kind"), AT(kind), MEMBER_TEXT, "Span.kind: not a string"},
+    {WORD("timestamp"), AT(timestamp_us), MEMBER_NUMBER, "Span.timestamp: not an integer"},
+    {WORD("duration"), AT(duration_us), MEMBER_NUMBER, "Span.duration: not an integer"},
+    {WORD("localEndpoint"), AT(local), MEMBER_ENDPOINT, "Span.localEndpoint: not an object"},
+    {WORD("remoteEndpoint"), AT(remote), MEMBER_ENDPOINT, "Span.remoteEndpoint: not an object"},
+    {WORD("annotations"), AT(annotations), MEMBER_LIST, "Span.annotations: not a list"},
+    {WORD("tags"), AT(tags), MEMBER_TAGS, "Span.tags: not an object"},
+    {WORD("debug"), AT(debug), MEMBER_BOOL, "Span.debug: neither true nor false"},
+    {WORD("shared"), AT(shared), MEMBER_BOOL, "Span.shared: neither true nor false"},
 };
 #undef AT
 #define AT(member) offsetof(struct zipkin_endpoint, member)
 static const struct member endpoint_members[] = {
-    {"serviceName", AT(service), MEMBER_TEXT, "Endpoint.serviceName: not a string"},
-    {"ipv4", AT(ipv4), MEMBER_TEXT, "Endpoint.ipv4: not a string"},
-    {"ipv6", AT(ipv6), MEMBER_TEXT, "Endpoint.ipv6: not a string"},
-    {"port", AT(port), MEMBER_NUMBER, "Endpoint.port: not an integer"},
+    {WORD("serviceName"), AT(service), MEMBER_TEXT, "Endpoint.serviceName: not a string"},
+    {WORD("ipv4"), AT(ipv4), MEMBER_TEXT, "Endpoint.ipv4: not a string"},
+    {WORD("ipv6"), AT(ipv6), MEMBER_TEXT, "Endpoint.ipv6: not a string"},
+    {WORD("port"), AT(port), MEMBER_NUMBER, "Endpoint.port: not an integer"},
 };
 #undef AT
 #define COUNT(table) (sizeof table / sizeof *table)
@@ -50,41 +72,41 @@ static const struct member endpoint_members[] = {
 /* ---- tags ----------------------------------------------------------------------------------------------- */
 
 static const struct {
-    const char *key;
+    struct word key;
     enum zipkin_role role;
 } known_tags[] = {
-    {"error", TAG_ERROR},
-    {"span.kind", TAG_KIND},
-    {"service.name", TAG_SERVICE_NAME},
-    {"otel.status_code", TAG_STATUS_CODE},
-    {"otel.status_description", TAG_STATUS_TEXT},
-    {"otel.scope.name", TAG_SCOPE_NAME},
-    {"otel.scope.version", TAG_SCOPE_VERSION},
-    {"otel.library.name", TAG_LIBRARY_NAME},
-    {"otel.library.version", TAG_LIBRARY_VERSION},
-    {"w3c.tracestate", TAG_TRACE_STATE},
-    {"otlp.service.name.source", TAG_SERVICE_KEY},
-    {"deployment.environment", TAG_RESOURCE},
-    {"opencensus.starttime", TAG_RESOURCE},
-    {"opencensus.exporterversion", TAG_RESOURCE},
-    {"opencensus.resourcetype", TAG_RESOURCE},
+    {WORD("error"), TAG_ERROR},
+    {WORD("span.kind"), TAG_KIND},
+    {WORD("service.name"), TAG_SERVICE_NAME},
+    {WORD("otel.status_code"), TAG_STATUS_CODE},
+    {WORD("otel.status_description"), TAG_STATUS_TEXT},
+    {WORD("otel.scope.name"), TAG_SCOPE_NAME},
+    {WORD("otel.scope.version"), TAG_SCOPE_VERSION},
+    {WORD("otel.library.name"), TAG_LIBRARY_NAME},
+    {WORD("otel.library.version"), TAG_LIBRARY_VERSION},
+    {WORD("w3c.tracestate"), TAG_TRACE_STATE},
+    {WORD("otlp.service.name.source"), TAG_SERVICE_KEY},
+    {WORD("deployment.environment"), TAG_RESOURCE},
+    {WORD("opencensus.starttime"), TAG_RESOURCE},
+    {WORD("opencensus.exporterversion"), TAG_RESOURCE},
+    {WORD("opencensus.resourcetype"), TAG_RESOURCE},
 };
 
 /* Attributes of resources, by OpenTelemetry's semantic conventions. */
-static const char *const resource_prefixes[] = {
-    "service.",
-    "telemetry.",
-    "host.",
-    "k8s.",
-    "cloud.",
-    "container.",
-    "process.",
-    "os.",
-    "faas.",
-    "aws.",
-    "webengine.",
-    "device.",
-    "deployment.environment.",
+static const struct word resource_prefixes[] = {
+    WORD("service."),
+    WORD("telemetry."),
+    WORD("host."),
+    WORD("k8s."),
+    WORD("cloud."),
+    WORD("container."),
+    WORD("process."),
+    WORD("os."),
+    WORD("faas."),
+    WORD("aws."),
+    WORD("webengine."),
+    WORD("device."),
+    WORD("deployment.environment."),
 };
 
 enum { WORD_BYTES_MAX = 48, ESCAPED_BYTES_PER_BYTE = 6 };
@@ -114,21 +136,14 @@ bool zipkin_text_is_any_case(const struct zipkin_text *text, const char *word)
            (meant.len == 0 || strncasecmp((const char *)meant.ptr, word, meant.len) == 0);
 }
 
-static bool begins_with(struct slice text, const char *prefix)
-{
-    const size_t len = strlen(prefix);
-
-    return text.len >= len && memcmp(text.ptr, prefix, len) == 0;
-}
-
 /* otlp.link.N, N as it is written without zeros in front. */
 static bool is_link(struct slice key, unsigned *out)
 {
-    static const char prefix[] = "otlp.link.";
+    static const struct word prefix = WORD("otlp.link.");
     unsigned number = 0;
 
     if (!begins_with(key, prefix)) return false;
-    const struct slice digits = slice_of(key.ptr + sizeof prefix - 1, key.len - (sizeof prefix - 1));
+    const struct slice digits = slice_of(key.ptr + prefix.len, key.len - prefix.len);
     if (digits.len == 0 || digits.len > 3 || (digits.len > 1 && digits.ptr[0] == '0')) return false;
     for (size_t i = 0; i < digits.len; i++) {
         if (digits.ptr[i] < '0' || digits.ptr[i] > '9') return false;
@@ -145,7 +160,7 @@ static void find_role(struct zipkin_tag *tag)
 
     tag->role = TAG_ATTRIBUTE;
     for (size_t i = 0; i < COUNT(known_tags); i++) {
-        if (!slice_is(key, known_tags[i].key)) continue;
+        if (!is_word(key, known_tags[i].key)) continue;
         tag->role = known_tags[i].role;
         return;
     }
@@ -204,13 +219,19 @@ static enum err next_token(struct json_reader *reader, struct json_token *token,
     return json_next(reader, token) == OK ? OK : malformed(fault, reader->reason, reader->at);
 }
 
+/* Senders write members in one order: the search begins behind the one before. */
 static const struct member *find_member(const struct member *table, size_t count,
-                                        const struct json_token *key)
+                                        const struct member *previous, const struct json_token *key)
 {
+    uint8_t room[WORD_BYTES_MAX * ESCAPED_BYTES_PER_BYTE];
     const struct zipkin_text text = text_of(key);
+    const struct slice word = word_of(&text, room);
+    const size_t begin = previous == NULL ? 0 : (size_t)(previous - table) + 1;
 
-    for (size_t i = 0; i < count; i++)
-        if (zipkin_text_is(&text, table[i].key)) return &table[i];
+    for (size_t i = 0, at = begin; i < count; i++, at++) {
+        if (at >= count) at = 0;
+        if (is_word(word, table[at].key)) return &table[at];
+    }
     return NULL;
 }
 
@@ -241,17 +262,21 @@ static bool take_scalar(const struct member *member, const struct json_token *to
     }
 }
 
-/* The member that is due in an object: *member NULL at its end. Unknown ones and those that are null are skipped. */
+/*
+ * The member that is due in an object: *member, the one before when called (NULL: none), is NULL at its end. Unknown ones
+ * and those that are null are skipped.
+ */
 static enum err next_member(struct json_reader *reader, const struct member *table, size_t count,
                             const struct member **member, struct json_token *value, struct otlp_fault *fault)
 {
+    const struct member *const previous = *member;
     struct json_token key;
 
     for (;;) {
         *member = NULL;
         TRY(next_token(reader, &key, fault));
         if (key.type == JSON_OBJECT_END) return OK;
-        *member = find_member(table, count, &key);
+        *member = find_member(table, count, previous, &key);
         if (*member == NULL) {
             if (json_skip(reader) != OK) return malformed(fault, reader->reason, reader->at);
             continue;
@@ -264,7 +289,7 @@ static enum err next_member(struct json_reader *reader, const struct member *tab
 static enum err read_endpoint(struct json_reader *reader, const struct json_token *begin, const char *wrong,
                               struct zipkin_endpoint *out, struct otlp_fault *fault)
 {
-    const struct member *member;
+    const struct member *member = NULL;
     struct json_token value;
 
     *out = (struct zipkin_endpoint){0};
@@ -334,7 +359,7 @@ static enum err read_tags(struct json_reader *reader, const struct json_token *b
 
 enum err zipkin_read_span(struct json_reader *reader, struct zipkin_span *out, struct otlp_fault *fault)
 {
-    const struct member *member;
+    const struct member *member = NULL;
     struct json_token value;
 
     memset(out, 0, offsetof(struct zipkin_span, links));

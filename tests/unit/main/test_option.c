@@ -85,6 +85,22 @@ Test(option_values, an_error_names_key_value_and_what_was_expected)
     cr_assert_eq(options_set(&options, OPTION_PIN, "1", error), ERR_MALFORMED);
 }
 
+Test(option_values, a_listener_may_be_off)
+{
+    static struct options options;
+    char error[OPTION_ERROR_MAX];
+
+    options_init(&options);
+    cr_expect(options_off(&options, OPTION_ZIPKIN), "by default");
+    cr_expect_eq(options_set(&options, OPTION_ZIPKIN, "127.0.0.1:9411", error), OK);
+    cr_expect_not(options_off(&options, OPTION_ZIPKIN));
+    cr_expect_eq(options_set(&options, OPTION_ZIPKIN, "off", error), OK);
+    cr_expect(options_off(&options, OPTION_ZIPKIN));
+    cr_assert_eq(options_set(&options, OPTION_ZIPKIN, "no", error), ERR_MALFORMED);
+    cr_expect_str_eq(error, "zipkin: 'no' is not address:port or off");
+    cr_expect_eq(options_set(&options, OPTION_QUERY, "off", error), ERR_MALFORMED);
+}
+
 Test(option_names, every_option_is_found_by_its_names)
 {
     char flag[128], variable[128];
