@@ -2,7 +2,8 @@
  * Zipkin over HTTP: judges the head of a post, hands its body to the shard, and words the answer. It goes the way of OTLP/HTTP
  * (otlp_http.c); what differs is what senders expect:
  *
- *   - a content type that is missing or not known means JSON; only protobuf and thrift, which are not read here, are 415
+ *   - a content type that is missing or not known means JSON; only protobuf and thrift, which are not read here, are 415. But
+ *     a page in a browser must name JSON: anything else it may send to any host without asking that host first (CORS)
  *   - success is 202 without a body, for an empty list, too: senders probe with one
  *   - errors are plain text. Most senders drop their data on any of them, so 503 is for those that do not
  */
@@ -22,6 +23,13 @@ static bool is_other_type(struct slice content_type)
     return false;
 }
 
+/* Browsers tell the origin of a page with every post. */
+static bool is_unasked(const struct exchange *exchange)
+{
+    return exchange_field(exchange, "origin").ptr != NULL &&
+           !http1_media_type_is(exchange_request(exchange)->content_type, "application/json");
+}
+
 static void judge(struct exchange *exchange, void *context)
 {
     const uint64_t *const body_bytes_max = context;
@@ -29,6 +37,10 @@ static void judge(struct exchange *exchange, void *context)
 
     if (is_other_type(head.content_type)) {
         status_refuse(exchange, 415, "content-type: spans are taken as JSON only (application/json)");
+        return;
+    }
+    if (is_unasked(exchange)) {
+        status_refuse(exchange, 415, "content-type: from a page it must be application/json");
         return;
     }
     const struct export_verdict verdict = export_judge_body(&head, *body_bytes_max, exchange_shard(exchange));

@@ -68,6 +68,9 @@ Test(zipkin_http, Z2_content_types)
         {"", 202},
         {"Content-Type: application/json; charset=utf-8\r\n", 202},
         {"Content-Type: text/plain\r\n", 202},
+        {"Origin: http://example.com\r\nContent-Type: application/json\r\n", 202},
+        {"Origin: http://example.com\r\nContent-Type: text/plain\r\n", 415},
+        {"Origin: null\r\n", 415},
         {"Content-Type: application/x-protobuf\r\n", 415},
         {"Content-Type: application/x-thrift\r\n", 415},
     };
