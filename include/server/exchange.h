@@ -43,7 +43,8 @@ enum listener_role { ROLE_OTLP, ROLE_QUERY, ROLE_OPS, ROLE_GRPC, ROLE_ZIPKIN, RO
 /*
  * A row of the route table. Rows are searched in order; rows of one path with different methods stand side by
  * side. A request body is dropped (beyond 64 KiB: 413) unless streams_body is set, which only ROLE_OTLP and
- * ROLE_ZIPKIN may do, or small_body_max: then exchange_small_body() has it when handle runs, and a larger one is refused (413).
+ * ROLE_ZIPKIN may do, or small_body_max: then exchange_small_body() has it when handle runs, and a larger one is
+ * refused (413).
  */
 struct route {
     enum listener_role role;
