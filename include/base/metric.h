@@ -19,6 +19,10 @@
     X(METRIC_CONNS_TIMED_OUT, COUNTER, "connections_timed_out_total", "connections closed by a deadline")    \
     X(METRIC_HTTP_REQUESTS, COUNTER, "http_requests_total", "HTTP requests answered")                        \
     X(METRIC_HTTP_REFUSED, COUNTER, "http_requests_malformed_total", "requests refused for their framing")   \
+    X(METRIC_ACCESS_REFUSED, COUNTER, "access_refused_total",                                                \
+      "requests and calls refused for their credential or for want of one")                                  \
+    X(METRIC_ACCESS_LIMITED, COUNTER, "access_limited_total",                                                \
+      "of these, beyond the failures that one source may have in a minute")                                  \
     X(METRIC_GRPC_CALLS, COUNTER, "grpc_calls_total", "gRPC calls answered")                                 \
     X(METRIC_HTTP2_CALMED, COUNTER, "http2_connections_calmed_total",                                        \
       "HTTP/2 connections ended for exceeding a budget")                                                     \

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "server/exchange.h"
 
+struct access;
 struct io;
 struct metrics;
 struct server;
@@ -63,6 +64,8 @@ struct server_config {
      */
     const char *const *origins; /* borrowed */
     size_t origins_count;
+    /* Borrowed; NULL: everybody is let in. With it every route needs its row in the access table. */
+    struct access *access;
 };
 
 /* ERR_NO_MEMORY. */

@@ -14,13 +14,15 @@ static const struct command {
     {"pin", command_pin, "says what a running server must not let go, whatever retention says"},
     {"retention", command_retention, "says what would leave a running server's store now"},
     {"verify", command_verify, "checks every byte of a data directory, and says where damage is"},
+    {"token", command_token, "makes, lists and revokes the credentials that clients of a server need"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 static void help(FILE *to)
 {
     fputs("spanmillctl " SPANMILL_VERSION
-          ": looks at a data directory of spanmill without a server, and tells a server what to keep.\n\n"
+          ": the operator's tool of spanmill. It looks at a data directory and writes credentials without a\n"
+          "server, and tells a server what to keep.\n\n"
           "Usage: spanmillctl COMMAND [OPTIONS]\n\n",
           to);
     for (size_t i = 0; i < COMMANDS; i++)

@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+enum { EXIT_CONFIG = 78 }; /* sysexits.h: the configuration is wrong or unsafe */
+
 /*
  * Each returns ERR_MALFORMED with one line in error: "file:line: what" for a file. Unknown and repeated keys,
  * anchors, and values of another type than a scalar are errors.

@@ -112,6 +112,7 @@ void *desk_run(void *context)
         .limits = limits,
         .hosts = own->world->hosts,
         .hosts_count = own->world->hosts_count,
+        .access = identity_access(own->world->identity),
     };
     err = server_open(&config, &server);
     if (err != OK) return fail(own, "cannot open the server", "", err);

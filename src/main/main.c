@@ -5,17 +5,19 @@
  * unsafe.
  */
 #include "config.h"
+#include "identity.h"
 #include "placement.h"
 #include "plan.h"
 #include "sandbox.h"
 #include "serve.h"
+#include "server/access_table.h"
 #include "steering.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+enum { EXIT_USAGE = 2 };
 
 /*
  * jemalloc reads this when it starts. Memory that is free goes back to the system by a thread of its own: the threads that
@@ -30,10 +32,11 @@ static const char usage[] =
     "  serve    receives, stores and serves traces until SIGTERM or SIGINT\n"
     "  plan     shows which CPU serves which network queue and shard, and how connections are dealt "
     "(--json)\n"
-    "  check    reads the configuration and says what is wrong with it\n"
+    "  check    reads the configuration, and the files it names, and says what is wrong with them\n"
     "           (--print-sample prints a file with every key)\n"
     "  sandbox  tries what the sandbox must deny, and says whether this kernel does\n"
     "           (--without tries the same without a sandbox)\n"
+    "  routes   lists what is served, and the role that it needs when credentials are configured\n"
     "  --help, --version\n"
     "\n"
     "Options of serve and check; each is also a key of the file and a variable SPANMILL_...:\n"
@@ -75,14 +78,20 @@ static int run_serve(int count, const char *const *arguments)
 static int run_check(int count, const char *const *arguments)
 {
     static struct options options;
+    char error[OPTION_ERROR_MAX];
 
     if (count == 1 && strcmp(arguments[0], "--print-sample") == 0) {
         config_print_sample(stdout);
         return 0;
     }
     const int code = read_options(&options, count, arguments);
-    if (code == 0) puts("the configuration is sound");
-    return code;
+    if (code != 0) return code;
+    if (identity_check(&options, error) != OK) {
+        fprintf(stderr, "spanmill: %s\n", error);
+        return EXIT_CONFIG;
+    }
+    puts("the configuration is sound");
+    return 0;
 }
 
 static int run_plan(int count, const char *const *arguments)
@@ -105,6 +114,18 @@ static int run_plan(int count, const char *const *arguments)
     return 0;
 }
 
+static int run_routes(void)
+{
+    char role[ROLES_TEXT_MAX];
+
+    for (size_t i = 0; i < access_table_count; i++) {
+        const struct access_row *const row = &access_table[i];
+        printf("%-10s %-6s %s%s\n", listener_name(row->listener),
+               row->open ? "open" : roles_format(row->needs, role), row->path, row->prefix ? "*" : "");
+    }
+    return 0;
+}
+
 int main(int count, char **words)
 {
     const char *const *const arguments = (const char *const *)words;
@@ -119,6 +140,7 @@ int main(int count, char **words)
     if (strcmp(command, "check") == 0) return run_check(count - 2, arguments + 2);
     if (strcmp(command, "sandbox") == 0)
         return sandbox_try(count > 2 && strcmp(arguments[2], "--without") == 0);
+    if (strcmp(command, "routes") == 0) return run_routes();
     if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) return help();
     if (strcmp(command, "--version") == 0) {
         puts("spanmill " SPANMILL_VERSION);

@@ -53,6 +53,8 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
     X(SANDBOX, "sandbox", SWITCH, "auto", "", "",                                                            \
       "gives up rights, files and system calls that a server does not need; auto: those that the kernel "    \
       "lets it; true: starts with all of it or not at all")                                                  \
+    X(TOKENS_FILE, "auth.tokens_file", TEXT, "", "", "",                                                     \
+      "credentials (spanmillctl token), read again at SIGHUP; without it everybody is let in")               \
     X(SHARDS, "shards", COUNT, "0", "0", "255", "shard threads; 0 chooses by the number of CPUs")            \
     X(SEALERS, "sealers", COUNT, "0", "0", "64",                                                             \
       "threads that write segments; 0 chooses by the number of shards")                                      \

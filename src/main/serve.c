@@ -6,7 +6,7 @@
  * listeners closed, requests in work answered, journals idle -> queries end -> threads close -> sealers,
  * catalog, lock
  *
- * SIGTERM and SIGINT stop in order, within five seconds; a second one, or running out of time, ends the
+ * SIGHUP reads credentials again (identity.c). SIGTERM and SIGINT stop in order, within five seconds; a second one, or running out of time, ends the
  * process at once, which is a crash the journal is made for. A thread that fails is logged where it fails and
  * ends the process with code 1: in the middle of the start there is nothing worth unwinding, and later the
  * journal's promise holds.
@@ -49,20 +49,22 @@ enum {
 /* ---- signals --------------------------------------------------------------------------------------------
  */
 
-static sigset_t stop_signals;
+static sigset_t own_signals;
+static bool reload_is_wanted; /* SIGHUP has come */
 
 /* Blocked in every thread, taken by the leader alone. Others that a service may get are ignored. */
 static void signals_block(void)
 {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
-    static const int ignored[] = {SIGPIPE, SIGHUP, SIGALRM, SIGUSR1, SIGUSR2};
+    static const int ignored[] = {SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2};
 
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         (void)sigaction(ignored[i], &ignore, NULL);
-    sigemptyset(&stop_signals);
-    sigaddset(&stop_signals, SIGTERM);
-    sigaddset(&stop_signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &stop_signals, NULL);
+    sigemptyset(&own_signals);
+    sigaddset(&own_signals, SIGTERM);
+    sigaddset(&own_signals, SIGINT);
+    sigaddset(&own_signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &own_signals, NULL);
 }
 
 /* Waits one tick; true when a stop signal has come. */
@@ -71,7 +73,9 @@ static bool signal_came(unsigned milliseconds)
     const struct timespec patience = {.tv_sec = milliseconds / 1000,
                                       .tv_nsec = (long)(milliseconds % 1000) * 1000000};
 
-    return sigtimedwait(&stop_signals, NULL, &patience) > 0;
+    const int number = sigtimedwait(&own_signals, NULL, &patience);
+    if (number == SIGHUP) reload_is_wanted = true;
+    return number > 0 && number != SIGHUP;
 }
 
 _Noreturn static void end_at_once(int code)
@@ -173,9 +177,7 @@ static bool open_data(struct world *world)
     const char *const path = options_text(world->options, OPTION_DATA);
 
     if (!is_private(path)) return false;
-    enum err err = io_open_plain(&world->io);
-    if (err != OK) return failed("cannot set up files", "", err);
-    err = io_dir_open(world->io, NULL, path, true, &world->data_dir);
+    enum err err = io_dir_open(world->io, NULL, path, true, &world->data_dir);
     if (err != OK) return failed("cannot open the data directory", path, err);
     err = superblock_open(world->io, world->data_dir, &world->superblock);
     if (err == ERR_BUSY) return failed("another process works in the data directory", path, err);
@@ -265,6 +267,13 @@ static bool open_sealer(struct world *world)
     return err == OK ? true : failed("cannot start the sealers", "", err);
 }
 
+static size_t print_metrics(char *text, size_t capacity)
+{
+    const size_t len = process_metrics(text, capacity);
+
+    return len + identity_metrics(text + len, capacity - len);
+}
+
 static bool open_ops(struct world *world)
 {
     static const struct metrics *sets[SHARDS_MAX + 4];
@@ -294,7 +303,7 @@ static bool open_ops(struct world *world)
         .shards_count = world->shards_count,
         .debug_endpoints = options_number(world->options, OPTION_DEBUG_ENDPOINTS) != 0,
         .remark = config_is_exposed(world->options) ? remark : NULL,
-        .process_metrics = process_metrics,
+        .process_metrics = print_metrics,
     };
     const enum err err = ops_open(&config, &world->ops);
     if (err != OK) return failed("no memory for operations", "", err);
@@ -480,8 +489,12 @@ static void tell_ready(const struct world *world)
 
 static void wait_for_signal(const struct world *world)
 {
-    while (!signal_came(500))
+    while (!signal_came(500)) {
         if (any_failed(world)) end_at_once(EXIT_FAILED);
+        if (!reload_is_wanted) continue;
+        reload_is_wanted = false;
+        identity_reload(world->identity);
+    }
 }
 
 /* ---- down -----------------------------------------------------------------------------------------------
@@ -508,6 +521,7 @@ static void close_world(struct world *world)
     close_segments(world);
     catalog_close(world->catalog, world->io);
     ops_close(world->ops);
+    identity_close(world->identity);
     superblock_close(&world->superblock, world->io);
     io_dir_close(world->io, world->data_dir);
     io_close(world->io);
@@ -564,6 +578,21 @@ static bool ports_are_free(const struct options *options)
            port_is_free(options_text(options, OPTION_OPS));
 }
 
+/* Before anything else is touched: who may come in must be known. */
+static bool open_identity(struct world *world)
+{
+    char error[OPTION_ERROR_MAX];
+    uint64_t seed;
+
+    enum err err = io_open_plain(&world->io);
+    if (err != OK) return failed("cannot set up files", "", err);
+    io_random(world->io, &seed, sizeof seed);
+    err = identity_open(world->options, seed, &world->identity, error);
+    if (err == OK) return true;
+    fprintf(stderr, "spanmill: %s\n", error);
+    end_at_once(EXIT_CONFIG);
+}
+
 int serve(const struct options *options)
 {
     static struct world world; /* one to a process; large */
@@ -583,7 +612,8 @@ int serve(const struct options *options)
         log_warn("main", "addresses can be reached from other hosts without authentication",
                  "option=i_accept_unauthenticated_network_exposure");
 
-    if (!ports_are_free(options) || !open_data(&world) || !open_shards(&world, &placement))
+    if (!open_identity(&world) || !ports_are_free(options) || !open_data(&world) ||
+        !open_shards(&world, &placement))
         end_at_once(EXIT_FAILED);
     read_steering(&world, &placement);
     raise_descriptor_limit(&world);

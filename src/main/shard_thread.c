@@ -249,6 +249,7 @@ void *shard_thread_run(void *context)
         .limits = own->world->limits,
         .origins = own->world->origins,
         .origins_count = own->world->origins_count,
+        .access = identity_access(own->world->identity),
     };
     err = server_open(&config, &server);
     if (err != OK) return fail(own, "cannot open the server", err);

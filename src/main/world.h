@@ -12,6 +12,7 @@
 #define MAIN_WORLD_H
 
 #include "base/metric.h"
+#include "identity.h"
 #include "option.h"
 #include "query/query.h"
 #include "server/ops.h"
@@ -80,7 +81,8 @@ struct world {
     size_t origins_count;
     char origins_text[OPTION_TEXT_MAX];
 
-    struct io *io; /* the leader's, plain */
+    struct identity *identity; /* who is let in */
+    struct io *io;             /* the leader's, plain */
     struct io_dir *data_dir;
     struct superblock superblock;
     struct catalog *catalog;

@@ -1,7 +1,7 @@
 /*
  * A gRPC call from its head to its answer.
  *
- * The head is judged, cheapest first: size, method of HTTP, content type, encoding, timeout, name of what is
+ * The head is judged, cheapest first: who calls (gate.c), size, method of HTTP, content type, encoding, timeout, name of what is
  * called, and whether that would take anything now. The prefix of the message tells its size: judged before
  * memory is taken. The message is collected where the journal writes bodies from (intake.c), at the end of
  * the request the method has it.
@@ -138,7 +138,7 @@ static void *on_request(void *context, int32_t id, const struct http2_head *head
     call->plain = conn->role == ROLE_OTLP &&
                   !grpc_is_content_type(http2_find_field(head, "content-type", NULL));
     if (call->plain) call_http_begin(call, head);
-    if (call->answered) return call;
+    if (call->answered || !gate_call(call, head)) return call;
     if (call->plain ? judge_plain(call, head) : judge(call, head)) set_deadline(call);
     return call;
 }

@@ -4,6 +4,7 @@
 #ifndef SERVER_CONN_H
 #define SERVER_CONN_H
 
+#include "access/access.h"
 #include "base/metric.h"
 #include "call.h"
 #include "io/io.h"
@@ -129,6 +130,9 @@ struct block_pool {
     unsigned free_count, count;
 };
 
+/* What a log tells at most once in a while, whatever strangers do. */
+enum tell { TELL_ACCESS, TELL_COUNT };
+
 struct listener {
     struct server *server;
     enum listener_role role;
@@ -155,6 +159,8 @@ struct server {
     struct listener listeners[ROLE_COUNT];
     bool draining;
     uint64_t random;
+    struct access_view access; /* .access NULL: everybody is let in */
+    uint64_t next_tell_ns[TELL_COUNT];
 
     struct conn *conns;
     unsigned slots;
@@ -244,6 +250,12 @@ void route_allow(const struct server *server, enum listener_role role, struct sl
                  size_t capacity);
 bool route_host_allowed(const struct server *server, struct slice host);
 
+/* gate.c: who is let in. False: answered. */
+bool gate_conn(struct conn *conn);
+bool gate_call(struct call *call, const struct http2_head *head);
+
+/* server.c. True when this may be logged now. */
+bool server_may_tell(struct server *server, enum tell what);
 /* A number in 1..8 for Retry-After. */
 unsigned server_retry_after_s(struct server *server);
 

@@ -94,7 +94,7 @@ static bool may_keep(const struct conn *conn, int status)
 static size_t write_head(struct conn *conn, int status, const char *content_type,
                          const struct http1_header *headers, size_t headers_count, uint64_t content_length)
 {
-    struct http1_header all[EXCHANGE_HEADERS_MAX + CORS_FIELDS_MAX + 2];
+    struct http1_header all[EXCHANGE_HEADERS_MAX + CORS_FIELDS_MAX + 3];
     size_t count = 0;
 
     assert(headers_count <= EXCHANGE_HEADERS_MAX);
@@ -102,6 +102,8 @@ static size_t write_head(struct conn *conn, int status, const char *content_type
     if (content_type != NULL)
         all[count++] = (struct http1_header){.name = "Content-Type", .value = slice_text(content_type)};
     all[count++] = (struct http1_header){.name = "X-Content-Type-Options", .value = slice_text("nosniff")};
+    if (status == 401) /* RFC 9110 11.6.1, RFC 6750 3 */
+        all[count++] = (struct http1_header){.name = "WWW-Authenticate", .value = slice_text("Bearer")};
     for (size_t i = 0; i < headers_count; i++)
         all[count++] = headers[i];
     if (conn->exchange.origin.len > 0) count += cors_fields(conn->server, conn->exchange.origin, all + count);

@@ -44,6 +44,7 @@ static const struct route *judge_route(struct conn *conn)
                     "421 this host name is not allowed here; use an IP address, or configure hosts", NULL);
         return NULL;
     }
+    if (!gate_conn(conn)) return NULL; /* unknown paths, too: who may not come in learns nothing */
     const struct route *const route = route_find(conn->server, conn->role, request, &path_known);
     if (route == NULL && path_known)
         answer_not_allowed(conn, request->path);

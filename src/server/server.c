@@ -8,10 +8,11 @@
 #include "conn.h"
 
 #include "base/clock.h"
+#include "server/access_table.h"
 
 #include <stdlib.h>
 
-static const uint64_t scan_ns = NS_PER_S / 4;
+static const uint64_t scan_ns = NS_PER_S / 4, tell_ns = NS_PER_S;
 
 enum {
     CALLS_PER_CONN = 4,              /* slots, all connections together */
@@ -66,11 +67,14 @@ enum err server_open(const struct server_config *config, struct server **out)
     server->metrics = config->metrics;
     io_random(config->io, &server->random, sizeof server->random);
     server->random |= 1;
+    if (config->access != NULL) access_view_open(config->access, &server->access);
+    server_set_routes(server, config->routes, config->routes_count);
     enum err err = conn_table_open(server);
     if (err == OK) err = open_calls(server);
     if (err != OK) {
         call_pool_close(&server->calls);
         conn_table_close(server);
+        access_view_close(&server->access);
         free(server);
         return err;
     }
@@ -101,6 +105,9 @@ uint16_t server_port(const struct server *server, enum listener_role role)
 
 void server_set_routes(struct server *server, const struct route *routes, size_t routes_count)
 {
+    for (size_t i = 0; server->config.access != NULL && i < routes_count; i++)
+        assert(access_row_of_route(&routes[i]) != NULL); /* who may use it? */
+
     server->config.routes = routes;
     server->config.routes_count = routes_count;
 }
@@ -194,7 +201,17 @@ void server_close(struct server *server)
         return; /* the kernel may still write there: leaked, at the end of the process */
     call_pool_close(&server->calls);
     conn_table_close(server);
+    access_view_close(&server->access);
     free(server);
+}
+
+bool server_may_tell(struct server *server, enum tell what)
+{
+    const uint64_t now_ns = io_now_ns(server->io);
+
+    if (now_ns < server->next_tell_ns[what]) return false;
+    server->next_tell_ns[what] = now_ns + tell_ns;
+    return true;
 }
 
 unsigned server_retry_after_s(struct server *server)

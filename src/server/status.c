@@ -163,22 +163,30 @@ size_t status_encode_for(int http_status, bool json, const char *message, uint8_
     return (json ? status_encode_json : status_encode)(rpc_code(http_status), message, out);
 }
 
-void status_answer(struct exchange *exchange, int http_status, const char *message)
+void status_answer_with(struct exchange *exchange, int http_status, const char *message,
+                        unsigned retry_after_s)
 {
     struct conn *const conn = container_of(exchange, struct conn, exchange);
-    const bool retry = http_status == 503 || http_status == 429;
     uint8_t body[STATUS_BYTES_MAX];
     char seconds[12];
 
-    snprintf(seconds, sizeof seconds, "%u", server_retry_after_s(conn->server));
+    snprintf(seconds, sizeof seconds, "%u", retry_after_s);
     const struct http1_header header = {.name = "Retry-After", .value = slice_text(seconds)};
     if (conn->role == ROLE_ZIPKIN) {
-        conn_answer(conn, http_status, "text/plain", &header, retry, slice_text(message), NULL);
+        conn_answer(conn, http_status, "text/plain", &header, retry_after_s > 0, slice_text(message), NULL);
         return;
     }
     const size_t len = status_encode_for(http_status, exchange->json, message, body);
     conn_answer(conn, http_status, exchange->json ? "application/json" : "application/x-protobuf", &header,
-                retry, slice_of(body, len), NULL);
+                retry_after_s > 0, slice_of(body, len), NULL);
+}
+
+void status_answer(struct exchange *exchange, int http_status, const char *message)
+{
+    struct conn *const conn = container_of(exchange, struct conn, exchange);
+    const bool retry = http_status == 503 || http_status == 429;
+
+    status_answer_with(exchange, http_status, message, retry ? server_retry_after_s(conn->server) : 0);
 }
 
 void status_refuse(struct exchange *exchange, int http_status, const char *message)

@@ -32,6 +32,9 @@ size_t status_encode_for(int http_status, bool json, const char *message, uint8_
  * clients do not come back all at once.
  */
 void status_answer(struct exchange *exchange, int http_status, const char *message);
+/* The same, with a Retry-After of its own; 0: none. */
+void status_answer_with(struct exchange *exchange, int http_status, const char *message,
+                        unsigned retry_after_s);
 /* The same for a request that the shard has not seen: counts it as refused or malformed. */
 void status_refuse(struct exchange *exchange, int http_status, const char *message);
 

@@ -134,6 +134,7 @@ static void serve(struct fixture *fixture, struct io *io, struct shard *shard)
         .hosts_count = fixture->hosts_count,
         .origins = fixture->origins,
         .origins_count = fixture->origins_count,
+        .access = fixture->access,
     };
     cr_assert_eq(server_open(&config, &server), OK);
     for (unsigned role = 0; role < ROLE_COUNT; role++) {

@@ -22,6 +22,7 @@ struct fixture {
     size_t hosts_count;
     const char *const *origins;
     size_t origins_count;
+    struct access *access;       /* NULL: everybody is let in */
     bool with_shard;             /* then the routes are those of OTLP over HTTP and of Zipkin */
     uint64_t inflight_bytes_max; /* of the shard */
     void (*at_end)(void);        /* on the server's thread, between its last turn and server_close() */
