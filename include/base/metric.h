@@ -19,6 +19,10 @@
     X(METRIC_CONNS_TIMED_OUT, COUNTER, "connections_timed_out_total", "connections closed by a deadline")    \
     X(METRIC_HTTP_REQUESTS, COUNTER, "http_requests_total", "HTTP requests answered")                        \
     X(METRIC_HTTP_REFUSED, COUNTER, "http_requests_malformed_total", "requests refused for their framing")   \
+    X(METRIC_TLS_HANDSHAKES, COUNTER, "tls_handshakes_total", "TLS handshakes completed")                    \
+    X(METRIC_TLS_FAILED, COUNTER, "tls_handshakes_failed_total", "TLS handshakes that failed")               \
+    X(METRIC_TLS_ON_PLAIN, COUNTER, "tls_on_plain_total", "connections that spoke TLS on a plain port")      \
+    X(METRIC_PLAIN_ON_TLS, COUNTER, "plain_on_tls_total", "connections that spoke no TLS on a TLS port")     \
     X(METRIC_ACCESS_REFUSED, COUNTER, "access_refused_total",                                                \
       "requests and calls refused for their credential or for want of one")                                  \
     X(METRIC_ACCESS_LIMITED, COUNTER, "access_limited_total",                                                \

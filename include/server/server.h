@@ -21,6 +21,7 @@ struct access;
 struct io;
 struct metrics;
 struct server;
+struct tls_shelf;
 
 /* Each one is an option of the program; docs and defaults stand in src/main/option.c. */
 struct server_limits {
@@ -66,6 +67,9 @@ struct server_config {
     size_t origins_count;
     /* Borrowed; NULL: everybody is let in. With it every route needs its row in the access table. */
     struct access *access;
+    /* Borrowed, with an identity on it; NULL: all listeners are plain. */
+    struct tls_shelf *tls;
+    unsigned tls_listeners; /* a bit, 1 << enum listener_role, for each that speaks TLS */
 };
 
 /* ERR_NO_MEMORY. */

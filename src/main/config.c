@@ -8,6 +8,8 @@
  */
 #include "config.h"
 
+#include "server/exchange.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -327,32 +329,76 @@ bool config_is_loopback(const char *address)
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0;
 }
 
-static const enum option_id addresses[] = {OPTION_OTLP_HTTP, OPTION_OTLP_GRPC, OPTION_ZIPKIN, OPTION_QUERY,
-                                           OPTION_OPS};
+static const struct {
+    enum option_id address;
+    enum listener_role role;
+} listeners[] = {
+    {OPTION_OTLP_HTTP, ROLE_OTLP}, {OPTION_OTLP_GRPC, ROLE_GRPC}, {OPTION_ZIPKIN, ROLE_ZIPKIN},
+    {OPTION_QUERY, ROLE_QUERY},    {OPTION_OPS, ROLE_OPS},
+};
+enum { LISTENERS = sizeof listeners / sizeof *listeners };
 
-static bool is_exposed(const struct options *options, enum option_id id)
+static bool is_given(const struct options *options, enum option_id id)
 {
-    return !options_off(options, id) && !config_is_loopback(options_text(options, id));
+    return options_text(options, id)[0] != '\0';
+}
+
+/* False: a word is no listener. */
+static bool parse_listeners(const char *text, unsigned *out)
+{
+    *out = 0;
+    while (*text != '\0') {
+        const size_t len = strcspn(text, ", ");
+        unsigned i = 0;
+        while (i < LISTENERS && (strlen(option_table[listeners[i].address].key) != len ||
+                                 memcmp(option_table[listeners[i].address].key, text, len) != 0))
+            i++;
+        if (i == LISTENERS) return false;
+        *out |= 1U << listeners[i].role;
+        text += len + strspn(text + len, ", ");
+    }
+    return true;
+}
+
+unsigned config_tls_listeners(const struct options *options)
+{
+    unsigned bits;
+
+    if (!is_given(options, OPTION_TLS_CERT)) return 0;
+    return parse_listeners(options_text(options, OPTION_TLS_LISTENERS), &bits) ? bits : 0;
+}
+
+/* What a listener that others can reach lacks; NULL: nothing. */
+static const char *lacks(const struct options *options, unsigned i)
+{
+    if (options_off(options, listeners[i].address) ||
+        config_is_loopback(options_text(options, listeners[i].address)))
+        return NULL;
+    if ((config_tls_listeners(options) >> listeners[i].role & 1) == 0)
+        return "it speaks no TLS (tls.cert_file, tls.key_file)";
+    return is_given(options, OPTION_TOKENS_FILE) ? NULL
+                                                 : "nobody is asked for a credential (auth.tokens_file)";
 }
 
 bool config_is_exposed(const struct options *options)
 {
-    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
-        if (is_exposed(options, addresses[i])) return true;
+    for (unsigned i = 0; i < LISTENERS; i++)
+        if (lacks(options, i) != NULL) return true;
     return false;
 }
 
 static enum err check_exposure(const struct options *options, char error[OPTION_ERROR_MAX])
 {
-    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
-        const char *const address = options_text(options, addresses[i]);
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        const char *const address = options_text(options, listeners[i].address), *const what = lacks(options,
+                                                                                                     i);
 
-        if (!is_exposed(options, addresses[i]) || options_number(options, OPTION_EXPOSURE)) continue;
+        if (what == NULL || options_number(options, OPTION_EXPOSURE)) continue;
         (void)fail(
             error,
-            "%s: %.100s can be reached from other hosts, and nothing asks them who they are; use a loopback "
-            "address, or set %s: true",
-            option_table[addresses[i]].key, address, option_table[OPTION_EXPOSURE].key);
+            "%s: %.100s can be reached from other hosts, and %s; use a loopback address, or set both, or "
+            "accept it with %s: true",
+            option_table[listeners[i].address].key, address, what, option_table[OPTION_EXPOSURE].key);
         return ERR_DENIED;
     }
     return OK;
@@ -388,6 +434,19 @@ static enum err check_origins(const struct options *options, char error[OPTION_E
     return OK;
 }
 
+static enum err check_tls(const struct options *options, char error[OPTION_ERROR_MAX])
+{
+    unsigned bits;
+
+    if (is_given(options, OPTION_TLS_CERT) != is_given(options, OPTION_TLS_KEY))
+        return fail(error, "tls.cert_file and tls.key_file: one without the other");
+    if (is_given(options, OPTION_TLS_CLIENT_CA) && !is_given(options, OPTION_TLS_CERT))
+        return fail(error, "tls.client_ca_file: without tls.cert_file there is no TLS");
+    if (!parse_listeners(options_text(options, OPTION_TLS_LISTENERS), &bits) || bits == 0)
+        return fail(error, "tls.listeners: not a list of otlp-http, otlp-grpc, zipkin, query and ops");
+    return OK;
+}
+
 enum err config_check(const struct options *options, char error[OPTION_ERROR_MAX])
 {
     const uint64_t file = options_number(options, OPTION_JOURNAL_FILE),
@@ -395,6 +454,7 @@ enum err config_check(const struct options *options, char error[OPTION_ERROR_MAX
     const uint64_t body = options_number(options, OPTION_BODY_MAX),
                    plain = options_number(options, OPTION_PLAIN_MAX);
 
+    TRY(check_tls(options, error));
     TRY(check_exposure(options, error));
     TRY(check_origins(options, error));
     if (file % 4096 != 0) return fail(error, "journal.file: not a multiple of 4KiB");

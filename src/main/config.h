@@ -37,8 +37,10 @@ enum err config_read(struct options *options, int count, const char *const *argu
 enum err config_check(const struct options *options, char error[OPTION_ERROR_MAX]);
 /* "address:port" that only this host can reach. */
 bool config_is_loopback(const char *address);
-/* Is any address reachable from another host? */
+/* Can any address be reached from another host without TLS or without a credential? */
 bool config_is_exposed(const struct options *options);
+/* A bit, 1 << enum listener_role, for each listener that speaks TLS. Of a configuration that was checked. */
+unsigned config_tls_listeners(const struct options *options);
 
 /* A configuration file with every key, its default, unit and help; reading it gives the defaults. */
 void config_print_sample(FILE *out);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config.h"
 #include "io/io.h"
 #include "placement.h"
 
@@ -113,6 +114,8 @@ void *desk_run(void *context)
         .hosts = own->world->hosts,
         .hosts_count = own->world->hosts_count,
         .access = identity_access(own->world->identity),
+        .tls = identity_tls(own->world->identity),
+        .tls_listeners = config_tls_listeners(own->world->options),
     };
     err = server_open(&config, &server);
     if (err != OK) return fail(own, "cannot open the server", "", err);

@@ -11,6 +11,7 @@
 
 struct access;
 struct identity;
+struct tls_shelf;
 
 /* Reads what the options name and judges it, no more. ERR_MALFORMED, ERR_DENIED: error is one line. */
 enum err identity_check(const struct options *options, char error[OPTION_ERROR_MAX]);
@@ -22,6 +23,8 @@ enum err identity_open(const struct options *options, uint64_t seed, struct iden
 void identity_close(struct identity *identity);
 /* For the servers of all threads, until identity_close(). */
 struct access *identity_access(struct identity *identity);
+/* NULL: no TLS. */
+struct tls_shelf *identity_tls(struct identity *identity);
 
 /* On the leader's thread. Logs how it went. */
 void identity_reload(struct identity *identity);

@@ -55,6 +55,14 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
       "lets it; true: starts with all of it or not at all")                                                  \
     X(TOKENS_FILE, "auth.tokens_file", TEXT, "", "", "",                                                     \
       "credentials (spanmillctl token), read again at SIGHUP; without it everybody is let in")               \
+    X(TLS_CERT, "tls.cert_file", TEXT, "", "", "",                                                           \
+      "certificate in PEM, with those that lead to its root; with it the listeners speak TLS; read again "   \
+      "at SIGHUP")                                                                                           \
+    X(TLS_KEY, "tls.key_file", TEXT, "", "", "", "its private key in PEM, readable by its owner alone")      \
+    X(TLS_CLIENT_CA, "tls.client_ca_file", TEXT, "", "", "",                                                 \
+      "authorities in PEM whose client certificates stand for credentials (cert:NAME in auth.tokens_file)")  \
+    X(TLS_LISTENERS, "tls.listeners", TEXT, "otlp-http,otlp-grpc,zipkin,query,ops", "", "",                  \
+      "which listeners speak TLS once there is a certificate")                                               \
     X(SHARDS, "shards", COUNT, "0", "0", "255", "shard threads; 0 chooses by the number of CPUs")            \
     X(SEALERS, "sealers", COUNT, "0", "0", "64",                                                             \
       "threads that write segments; 0 chooses by the number of shards")                                      \

@@ -279,8 +279,9 @@ static bool open_ops(struct world *world)
     static const struct metrics *sets[SHARDS_MAX + 4];
     static const char *names[SHARDS_MAX + 4];
     static char numbers[SHARDS_MAX][12];
-    static const char remark[] = "exposed: addresses can be reached from other hosts without authentication "
-                                 "(i_accept_unauthenticated_network_exposure)\n";
+    static const char remark[] =
+        "exposed: addresses can be reached from other hosts without TLS or authentication "
+        "(i_accept_unauthenticated_network_exposure)\n";
     size_t count = 0;
 
     for (unsigned i = 0; i < world->shards_count; i++) {
@@ -609,7 +610,7 @@ int serve(const struct options *options)
     log_info("main", "spanmill", "version=%s data=%s cpus=%u", SPANMILL_VERSION,
              options_text(options, OPTION_DATA), placement.cpus_count);
     if (config_is_exposed(options))
-        log_warn("main", "addresses can be reached from other hosts without authentication",
+        log_warn("main", "addresses can be reached from other hosts without TLS or authentication",
                  "option=i_accept_unauthenticated_network_exposure");
 
     if (!open_identity(&world) || !ports_are_free(options) || !open_data(&world) ||

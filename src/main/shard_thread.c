@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config.h"
 #include "io/io.h"
 #include "placement.h"
 #include "server/otlp_http.h"
@@ -250,6 +251,8 @@ void *shard_thread_run(void *context)
         .origins = own->world->origins,
         .origins_count = own->world->origins_count,
         .access = identity_access(own->world->identity),
+        .tls = identity_tls(own->world->identity),
+        .tls_listeners = config_tls_listeners(own->world->options),
     };
     err = server_open(&config, &server);
     if (err != OK) return fail(own, "cannot open the server", err);

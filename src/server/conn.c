@@ -92,6 +92,7 @@ void conn_accept(struct listener *listener, struct io_socket socket)
     conn->role = listener->role;
     conn->is_http2 = conn->role == ROLE_GRPC;
     conn->socket = socket;
+    conn->secured = server->config.tls != NULL && (server->config.tls_listeners >> listener->role & 1) != 0;
     conn->source = source;
     conn->receive.on_bytes = on_bytes;
     conn->receive_op.done = conn_on_receive_op;
@@ -107,30 +108,34 @@ void conn_accept(struct listener *listener, struct io_socket socket)
 /* ---- input ----------------------------------------------------------------------------------------------
  */
 
-/* Sees to it that a receive is under way if the stage waits for input. Called after every step. */
-void conn_arm(struct conn *conn)
+/* Does the stage wait for input? */
+bool conn_wants_input(const struct conn *conn)
 {
-    if (conn->receive.in_flight || conn->receive_op.in_flight || conn->starving || conn->peer_finished)
-        return;
-
+    if (conn->peer_finished) return false;
     switch (conn->stage) {
-    case CONN_BODY:
-        if (conn_body_receive(conn)) return;
-        break;
     case CONN_WORKING: /* a worker has it: listen, to learn that the client has left */
-        if (!conn->exchange.deferred || conn->early != NULL) return;
-        break;
+        return conn->exchange.deferred && conn->early == NULL;
     case CONN_IDLE:
-    case CONN_CALLS:
-        if (conn->is_http2 && !conn_grpc_wants_more(conn)) return;
-        break;
+    case CONN_CALLS: return !conn->is_http2 || conn_grpc_wants_more(conn);
     case CONN_HEAD:
-    case CONN_DISCARDING: break;
+    case CONN_BODY:
+    case CONN_DISCARDING: return true;
     case CONN_FREE:
     case CONN_ANSWERING:
     case CONN_CLOSING:
-    case CONN_STAGE_COUNT: return;
+    case CONN_STAGE_COUNT: break;
     }
+    return false;
+}
+
+/* Sees to it that a receive is under way if the stage waits for input. Called after every step. */
+void conn_arm(struct conn *conn)
+{
+    if (conn->receive.in_flight || conn->receive_op.in_flight || conn->starving) return;
+
+    conn_tls_take_kept(conn);
+    if (!conn_wants_input(conn) || conn->cipher != NULL) return;
+    if (conn->stage == CONN_BODY && !conn->secured && conn_body_receive(conn)) return;
     io_receive_once(conn->server->io, &conn->receive, conn->socket);
 }
 
@@ -227,11 +232,28 @@ static void take(struct conn *conn, struct slice bytes)
     if (conn->stage == CONN_BODY || conn->stage == CONN_DISCARDING) conn_body_deadline(conn);
 }
 
-static void on_peer_finished(struct conn *conn)
+void conn_on_peer_finished(struct conn *conn)
 {
     conn->peer_finished = true;
     if (conn->stage == CONN_ANSWERING) return; /* it may still read the answer */
     conn_close(conn, false);
+}
+
+void conn_take(struct conn *conn, struct slice bytes)
+{
+    if (conn->is_http2)
+        conn_grpc_take(conn, bytes);
+    else
+        take(conn, bytes);
+}
+
+static void take_plain(struct conn *conn, struct slice bytes)
+{
+    const bool is_first = conn->stage == CONN_IDLE && conn->requests == 0 && conn->http2 == NULL;
+
+    if (is_first && bytes.ptr[0] == 0x16)
+        conn_tls_tell_on_plain(conn); /* a handshake record; refused as no HTTP */
+    conn_take(conn, bytes);
 }
 
 static void starve(struct conn *conn)
@@ -256,11 +278,11 @@ static void on_bytes(struct io_receive *receive, enum err err, struct slice byte
     if (err != OK)
         conn_close(conn, true);
     else if (bytes.len == 0)
-        on_peer_finished(conn);
-    else if (conn->is_http2)
-        conn_grpc_take(conn, bytes);
+        conn_on_peer_finished(conn);
+    else if (conn->secured)
+        conn_tls_on_bytes(conn, bytes);
     else
-        take(conn, bytes);
+        take_plain(conn, bytes);
     if (last) conn_arm(conn);
 }
 
@@ -295,7 +317,7 @@ void conn_on_receive_op(struct io_op *op)
     } else if (op->err != OK) {
         conn_close(conn, true);
     } else if (op->count == 0) {
-        on_peer_finished(conn);
+        conn_on_peer_finished(conn);
     } else {
         conn_body_received(conn, op->count);
         if (http1_body_owed(&conn->http1) == 0) (void)feed(conn, slice_text(""));
@@ -351,6 +373,8 @@ void conn_join(struct conn *conn)
 
     conn_body_release(conn);
     conn_answer_drop(conn);
+    conn_send_drop(conn);
+    conn_tls_close(conn);
     drop_early(conn);
     if (conn->http1.head_buf != NULL) block_give(server, conn->http1.head_buf);
     source_remove(&server->sources, conn->source);
@@ -366,6 +390,7 @@ void conn_close(struct conn *conn, bool reset)
     if (conn->stage == CONN_CLOSING) return;
 
     atomic_fetch_add(&server->generations[conn->index], 1);
+    conn_tls_leave_handshake(conn);
     conn_enter(conn, CONN_CLOSING);
     conn_deadline(conn, UINT64_MAX);
     conn->reset = reset;
@@ -375,11 +400,17 @@ void conn_close(struct conn *conn, bool reset)
     if (conn->receive_op.in_flight) io_cancel(server->io, &conn->receive_op);
     if (conn->send_op.in_flight) io_cancel(server->io, &conn->send_op);
     if (conn->is_http2) conn_grpc_close(conn);
+    if (!reset) conn_send_goodbye(conn);
     conn_join(conn);
 }
 
 void conn_on_deadline(struct conn *conn)
 {
+    if (conn->stage == CONN_CLOSING) { /* the last words of TLS find no room */
+        conn_deadline(conn, UINT64_MAX);
+        if (conn->send_op.in_flight) io_cancel(conn->server->io, &conn->send_op);
+        return;
+    }
     if (conn->is_http2) {
         conn_grpc_on_deadline(conn);
         return;

@@ -8,6 +8,8 @@
 #include "base/metric.h"
 #include "call.h"
 #include "io/io.h"
+#include "protocol/tls.h"
+#include "server/access_table.h"
 #include "server/server.h"
 #include "source.h"
 #include "shard/shard.h"
@@ -75,6 +77,9 @@ struct answer {
     bool waiting; /* for the interim answer to be sent */
 };
 
+struct conn;
+typedef void conn_sent_fn(struct conn *conn, enum err err);
+
 struct conn {
     struct server *server;
     uint32_t index;
@@ -87,7 +92,20 @@ struct conn {
     struct answer answer;
     struct io_receive receive; /* through the shared buffers */
     struct io_op receive_op;   /* straight into the body */
-    struct io_op send_op;
+    struct io_op send_op;      /* conn_send.c */
+    bool sending;              /* bytes of a conn_send() are on their way */
+    conn_sent_fn *sent;        /* to be told */
+
+    /* of a TLS listener */
+    bool secured;     /* nothing may leave that is not encrypted */
+    bool handshaking; /* counted in server->handshakes; IDLE */
+    uint8_t hello_len;
+    uint8_t hello[TLS_HELLO_BYTES]; /* the first bytes, before tls is there */
+    uint16_t cipher_at, cipher_len;
+    struct tls *tls;        /* NULL: nothing like a ClientHello has come */
+    uint8_t *cipher;        /* block with input that is not decrypted yet; NULL: none */
+    uint8_t *send_block;    /* block with what is being sent; NULL: none */
+    struct slice send_rest; /* of a conn_send(), not encrypted yet */
 
     struct shard_body body; /* ptr NULL: none held */
     uint8_t *small;         /* body of a route with small_body_max, from the heap; NULL: none */
@@ -131,7 +149,7 @@ struct block_pool {
 };
 
 /* What a log tells at most once in a while, whatever strangers do. */
-enum tell { TELL_ACCESS, TELL_COUNT };
+enum tell { TELL_ACCESS, TELL_TLS_FAILED, TELL_TLS_ON_PLAIN, TELL_PLAIN_ON_TLS, TELL_COUNT };
 
 struct listener {
     struct server *server;
@@ -171,6 +189,7 @@ struct server {
     int32_t starving_first;
     unsigned conns_open; /* without those closing */
     unsigned conns_busy; /* slots not free */
+    unsigned handshakes; /* under way */
     struct block_pool blocks;
     struct source_table sources;
     struct call_pool calls;
@@ -179,6 +198,7 @@ struct server {
     uint64_t next_scan_ns;
 
     _Atomic(struct letter *) letters;
+    uint8_t plain[TLS_RECORD_BYTES]; /* a decrypted record, while it is taken */
 };
 
 /* conn_table.c: slots, blocks, lists. */
@@ -202,6 +222,9 @@ void conn_on_deadline(struct conn *conn);
 void conn_drain(struct conn *conn);
 void conn_unstarve(struct server *server);
 void conn_rest(struct conn *conn);
+bool conn_wants_input(const struct conn *conn);
+void conn_take(struct conn *conn, struct slice bytes); /* plain ones */
+void conn_on_peer_finished(struct conn *conn);
 void conn_join(struct conn *conn); /* an operation of a closing connection has landed */
 
 /* conn_request.c: from the end of the head to the handler. */
@@ -232,6 +255,21 @@ void conn_grpc_on_call(struct conn *conn);
 void conn_grpc_rest(struct conn *conn);
 void conn_grpc_touch(struct conn *conn);
 void conn_grpc_wait_until(struct conn *conn, uint64_t at_ns);
+
+/* conn_send.c. bytes stay until sent runs, which is never before conn_send() has returned, nor on a closing connection. */
+void conn_send(struct conn *conn, const void *bytes, size_t len, conn_sent_fn *sent);
+bool conn_is_sending(const struct conn *conn);
+void conn_send_flush(struct conn *conn);
+void conn_send_goodbye(struct conn *conn);
+void conn_send_drop(struct conn *conn);
+
+/* conn_tls.c */
+void conn_tls_on_bytes(struct conn *conn, struct slice bytes);
+void conn_tls_take_kept(struct conn *conn);
+void conn_tls_drop_kept(struct conn *conn);
+void conn_tls_leave_handshake(struct conn *conn);
+void conn_tls_close(struct conn *conn);
+void conn_tls_tell_on_plain(struct conn *conn);
 
 /* conn_answer.c */
 void conn_answer(struct conn *conn, int status, const char *content_type, const struct http1_header *headers,

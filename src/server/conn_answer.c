@@ -12,13 +12,12 @@
 
 #include <stdlib.h>
 
-static void on_send(struct io_op *op);
+static void on_sent(struct conn *conn, enum err err);
 
 static void submit(struct conn *conn, const void *bytes, size_t len)
 {
-    conn->send_op.done = on_send;
     conn_deadline(conn, io_now_ns(conn->server->io) + conn->server->config.limits.stall_ns_max);
-    io_send(conn->server->io, &conn->send_op, conn->socket, bytes, len);
+    conn_send(conn, bytes, len, on_sent);
 }
 
 static void send_begin(struct conn *conn)
@@ -49,13 +48,9 @@ void conn_answer_drop(struct conn *conn)
     conn->answer = (struct answer){0};
 }
 
-static void on_send(struct io_op *op)
+static void on_sent(struct conn *conn, enum err err)
 {
-    struct conn *const conn = container_of(op, struct conn, send_op);
-
-    if (conn->stage == CONN_CLOSING) {
-        conn_join(conn);
-    } else if (op->err != OK) {
+    if (err != OK) {
         conn_close(conn, true);
     } else if (conn->stage != CONN_ANSWERING) {
         return; /* the interim answer, 100 */
@@ -70,8 +65,7 @@ static void on_send(struct io_op *op)
 void conn_send_continue(struct conn *conn)
 {
     conn->exchange.continue_sent = true;
-    conn->send_op.done = on_send;
-    io_send(conn->server->io, &conn->send_op, conn->socket, HTTP1_CONTINUE, sizeof HTTP1_CONTINUE - 1);
+    conn_send(conn, HTTP1_CONTINUE, sizeof HTTP1_CONTINUE - 1, on_sent);
 }
 
 static bool is_overload(int status)
@@ -160,7 +154,7 @@ void conn_answer(struct conn *conn, int status, const char *content_type, const 
         return;
     }
     conn_enter(conn, CONN_ANSWERING);
-    if (conn->send_op.in_flight)
+    if (conn_is_sending(conn))
         answer->waiting = true;
     else
         send_begin(conn);

@@ -106,7 +106,7 @@ void conn_grpc_begin(struct conn *conn)
 
 bool conn_grpc_wants_more(const struct conn *conn)
 {
-    return conn->http2 == NULL || !(conn->send_op.in_flight && http2_is_congested(conn->http2));
+    return conn->http2 == NULL || !(conn_is_sending(conn) && http2_is_congested(conn->http2));
 }
 
 /* ---- calls come and go ----------------------------------------------------------------------------------
@@ -139,13 +139,9 @@ void conn_grpc_rest(struct conn *conn)
 
 static void send_next(struct conn *conn);
 
-static void on_send(struct io_op *op)
+static void on_sent(struct conn *conn, enum err err)
 {
-    struct conn *const conn = container_of(op, struct conn, send_op);
-
-    if (conn->stage == CONN_CLOSING) {
-        conn_join(conn);
-    } else if (op->err != OK) {
+    if (err != OK) {
         conn_close(conn, true);
     } else {
         conn->send_deadline_ns = UINT64_MAX;
@@ -178,8 +174,7 @@ static void send_next(struct conn *conn)
     }
     conn->send_deadline_ns = now_of(conn) + limits_of(conn)->stall_ns_max;
     conn_grpc_wait_until(conn, conn->send_deadline_ns);
-    conn->send_op.done = on_send;
-    io_send(conn->server->io, &conn->send_op, conn->socket, answer->block, answer->block_len);
+    conn_send(conn, answer->block, answer->block_len, on_sent);
 }
 
 static void flush(struct conn *conn)
@@ -187,7 +182,7 @@ static void flush(struct conn *conn)
     if (conn->http2 == NULL) return;
     /* The client knows that the connection ends; what it has not sent by now it sends to somebody else. */
     if (conn->server->draining && http2_is_finishing(conn->http2)) calls_refuse_unfinished(conn);
-    if (!conn->send_op.in_flight) send_next(conn);
+    if (!conn_is_sending(conn)) send_next(conn);
 }
 
 void conn_grpc_flush(struct server *server)

@@ -12,7 +12,6 @@
  */
 #include "call.h"
 #include "conn.h"
-#include "server/access_table.h"
 #include "status.h"
 
 #include "base/log.h"
@@ -75,6 +74,16 @@ static void refuse(struct conn *conn, unsigned needs, const char *who, struct re
                                                       : access_verdict_text(refusal->verdict));
 }
 
+static unsigned certificate_names(const struct conn *conn, struct digest out[TLS_NAMES_MAX])
+{
+    const struct slice *names;
+    const unsigned count = conn->tls != NULL ? tls_peer_names(conn->tls, &names) : 0;
+
+    for (unsigned i = 0; i < count; i++)
+        out[i] = digest_of(names[i]);
+    return count;
+}
+
 /* False: refusal says why. */
 static bool pass(struct conn *conn, struct slice path, struct slice authorization, struct refusal *refusal)
 {
@@ -82,9 +91,12 @@ static bool pass(struct conn *conn, struct slice path, struct slice authorizatio
     char who[CREDENTIAL_NAME_MAX + 1];
 
     if (conn->server->access.access == NULL || (row != NULL && row->open)) return true;
+    struct digest names[TLS_NAMES_MAX];
     const struct access_request request = {
         .needs = row != NULL ? row->needs : 0,
         .authorization = authorization,
+        .certificate_names = names,
+        .certificate_names_count = authorization.ptr == NULL ? certificate_names(conn, names) : 0,
         .now_s = io_wall_ns(conn->server->io) / 1000000000,
     };
     refusal->verdict = access_decide(&conn->server->access, &request, who);

@@ -8,7 +8,6 @@
 #include "conn.h"
 
 #include "base/clock.h"
-#include "server/access_table.h"
 
 #include <stdlib.h>
 
