@@ -43,8 +43,8 @@ enum err endpoint_parse(const char *url, uint16_t default_port, struct endpoint 
     char port[8];
     const char *at = url;
 
-    if (strncmp(url, "https://", 8) == 0) return ERR_UNSUPPORTED;
-    if (strncmp(url, "http://", 7) == 0) at += 7;
+    const bool secure = strncmp(url, "https://", 8) == 0;
+    if (secure || strncmp(url, "http://", 7) == 0) at += secure ? 8 : 7;
     const char *const bracket = at[0] == '[' ? strchr(at, ']') : NULL; /* [::1]:4318 */
     const size_t host_len = bracket != NULL ? (size_t)(bracket - at) + 1 : strcspn(at, ":/");
     if (host_len == 0 || host_len >= sizeof host) return ERR_MALFORMED;
@@ -66,6 +66,8 @@ enum err endpoint_parse(const char *url, uint16_t default_port, struct endpoint 
         memmove(host, host + 1, host_len - 2);
         host[host_len - 2] = '\0';
     }
+    result.secure = secure;
+    (void)snprintf(result.name, sizeof result.name, "%s", host);
     TRY(resolve(host, port, &result));
     *endpoint = result;
     return OK;
@@ -78,10 +80,11 @@ void conn_init(struct conn *conn, const struct endpoint *endpoint, int epoll, si
 {
     conn->endpoint = endpoint;
     conn->epoll = epoll;
-    conn->fd = -1;
+    conn->wire = (struct wire){.fd = -1};
     conn->stage = CONN_CLOSED;
     conn->head = conn->body = slice_of(NULL, 0);
     conn->grpc = NULL;
+    conn->why = NULL;
     conn->err = OK;
     answer_init(&conn->answer, answer_body_max);
 }
@@ -100,8 +103,9 @@ void conn_deinit(struct conn *conn)
 
 void conn_close(struct conn *conn)
 {
-    if (conn->fd >= 0) (void)close(conn->fd);
-    conn->fd = -1;
+    wire_end(&conn->wire);
+    if (conn->wire.fd >= 0) (void)close(conn->wire.fd);
+    conn->wire.fd = -1;
     conn->stage = CONN_CLOSED;
     conn->head = conn->body = slice_of(NULL, 0);
     if (conn->grpc != NULL) grpc_end(conn->grpc);
@@ -132,7 +136,7 @@ enum err conn_connect(struct conn *conn)
         (void)close(fd);
         return err;
     }
-    conn->fd = fd;
+    conn->wire.fd = fd;
     conn->stage = CONN_CONNECTING;
     return OK;
 }
@@ -157,15 +161,14 @@ static void advance(struct slice *slice, size_t *by)
 static enum conn_event write_out(struct conn *conn)
 {
     if (conn->grpc != NULL) {
-        grpc_write(conn->grpc, conn->fd);
+        grpc_write(conn->grpc, &conn->wire);
         return CONN_NOTHING;
     }
     while (!conn_written(conn)) {
         const bool head = conn->head.len > 0;
         struct iovec parts[2] = {{(void *)(uintptr_t)conn->head.ptr, conn->head.len},
                                  {(void *)(uintptr_t)conn->body.ptr, conn->body.len}};
-        const struct msghdr message = {.msg_iov = parts + (head ? 0 : 1), .msg_iovlen = head ? 2 : 1};
-        const ssize_t sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+        const ssize_t sent = wire_send(&conn->wire, parts + (head ? 0 : 1), head ? 2 : 1);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0 && errno == EAGAIN) return CONN_NOTHING;
         if (sent < 0) return CONN_NOTHING; /* an answer may lie in the receive queue; reading tells the end */
@@ -212,11 +215,12 @@ static enum conn_event take_grpc(struct conn *conn, struct slice bytes, bool clo
 static enum conn_event read_in(struct conn *conn, uint32_t events)
 {
     const bool closing = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    const bool goes_on = closing || !wire_reads_all(&conn->wire);
 
     static _Thread_local uint8_t bytes[RECV_BYTES];
 
     for (;;) {
-        const ssize_t got = recv(conn->fd, bytes, sizeof bytes, 0);
+        const ssize_t got = wire_receive(&conn->wire, bytes, sizeof bytes);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0 && errno == EAGAIN) return CONN_NOTHING;
         if (got < 0) return lose(conn, err_from_errno(errno));
@@ -224,7 +228,7 @@ static enum conn_event read_in(struct conn *conn, uint32_t events)
         if (conn->grpc != NULL) {
             const enum conn_event event = take_grpc(conn, slice_of(bytes, (size_t)got), closing);
             if (event != CONN_NOTHING) return event;
-            if ((size_t)got < sizeof bytes && !closing) return CONN_NOTHING;
+            if ((size_t)got < sizeof bytes && !goes_on) return CONN_NOTHING;
             continue;
         }
         if (conn->stage != CONN_EXCHANGING) return lose(conn, ERR_MALFORMED); /* nobody asked */
@@ -234,7 +238,7 @@ static enum conn_event read_in(struct conn *conn, uint32_t events)
             if (closing) conn->answer.keep_alive = false;
             return answered(conn);
         }
-        if ((size_t)got < sizeof bytes && !closing) return CONN_NOTHING; /* the next arrival is a new edge */
+        if ((size_t)got < sizeof bytes && !goes_on) return CONN_NOTHING; /* the next arrival is a new edge */
     }
 }
 
@@ -260,19 +264,38 @@ enum conn_event conn_call(struct conn *conn, const struct grpc_request *request,
     return write_out(conn);
 }
 
-static enum conn_event connected(struct conn *conn)
+/* The socket is connected, and the handshake done. */
+static enum conn_event ready(struct conn *conn)
 {
-    int error = 0;
-    socklen_t len = sizeof error;
-
-    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
-    if (error != 0) return lose(conn, err_from_errno(error));
     conn->stage = CONN_IDLE;
     if (conn->grpc == NULL) return CONN_CONNECTED;
     const enum err err = grpc_begin(conn->grpc);
     if (err != OK) return lose(conn, err);
     (void)write_out(conn);
     return CONN_CONNECTED;
+}
+
+static enum conn_event shake(struct conn *conn)
+{
+    const enum err err = wire_shake(&conn->wire, &conn->why);
+
+    if (err == ERR_BUSY) return CONN_NOTHING;
+    return err == OK ? ready(conn) : lose(conn, err);
+}
+
+static enum conn_event connected(struct conn *conn)
+{
+    const struct endpoint *const endpoint = conn->endpoint;
+    int error = 0;
+    socklen_t len = sizeof error;
+
+    if (getsockopt(conn->wire.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
+    if (error != 0) return lose(conn, err_from_errno(error));
+    if (endpoint->secure && conn->wire.ssl == NULL) {
+        const enum err err = wire_secure(&conn->wire, endpoint->rules, endpoint->name, conn->grpc != NULL);
+        if (err != OK) return lose(conn, err);
+    }
+    return shake(conn);
 }
 
 enum conn_event conn_on_events(struct conn *conn, uint32_t events)

@@ -20,19 +20,23 @@
 #include <sys/socket.h>
 
 #include "answer.h"
+#include "wire.h"
 
 struct grpc;
 struct grpc_request;
 
-/* Where requests go; made from http://host:port/path. */
+/* Where requests go; made from http://host:port/path, or https. */
 struct endpoint {
     struct sockaddr_storage address;
     socklen_t address_len;
-    char host[256]; /* for the Host field, with port */
-    char path[256]; /* "" when none was given */
+    char host[256];           /* for the Host field, with port */
+    char path[256];           /* "" when none was given */
+    char name[256];           /* of the host, without port and brackets: whom the certificate must be for */
+    bool secure;              /* https */
+    struct ssl_ctx_st *rules; /* of TLS; borrowed; must be set when secure */
 };
 
-/* ERR_MALFORMED (not such a URL), ERR_UNSUPPORTED (https), ERR_NOT_FOUND (no such host). */
+/* ERR_MALFORMED (not such a URL), ERR_NOT_FOUND (no such host). */
 enum err endpoint_parse(const char *url, uint16_t default_port, struct endpoint *endpoint);
 
 enum conn_stage {
@@ -47,12 +51,13 @@ enum conn_event { CONN_NOTHING, CONN_CONNECTED, CONN_ANSWERED, CONN_LOST };
 struct conn {
     const struct endpoint *endpoint; /* borrowed */
     int epoll;
-    int fd;
+    struct wire wire; /* fd -1: none */
     enum conn_stage stage;
     struct slice head, body; /* still to be written; borrowed; HTTP only */
     struct grpc *grpc;       /* NULL: HTTP */
     struct answer answer;
-    enum err err; /* why it was lost */
+    enum err err;    /* why it was lost */
+    const char *why; /* of a handshake that has failed; static text, NULL: none has */
 };
 
 void conn_init(struct conn *conn, const struct endpoint *endpoint, int epoll, size_t answer_body_max);

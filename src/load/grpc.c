@@ -1,6 +1,6 @@
 /*
  * nghttp2 as a client. Bodies are not copied: the library hands out the header of each DATA frame, and header
- * and bytes go into a list of parts for one sendmsg; frames without a body are copied into a small buffer.
+ * and bytes go into a list of parts for one wire_send(); frames without a body are copied into a small buffer.
  *
  *   parts   | HEADERS | DATA header | prefix | body ... | DATA header | body ... |
  *
@@ -11,8 +11,6 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 enum {
     PREFIX_BYTES = 5,
@@ -138,14 +136,13 @@ static void advance(struct grpc *grpc, size_t by)
     }
 }
 
-void grpc_write(struct grpc *grpc, int fd)
+void grpc_write(struct grpc *grpc, struct wire *wire)
 {
     for (;;) {
         if (grpc->parts_first == grpc->parts_count) fill(grpc);
         if (grpc->parts_first == grpc->parts_count) return;
-        const struct msghdr message = {.msg_iov = grpc->parts + grpc->parts_first,
-                                       .msg_iovlen = grpc->parts_count - grpc->parts_first};
-        const ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+        const ssize_t sent = wire_send(wire, grpc->parts + grpc->parts_first,
+                                       grpc->parts_count - grpc->parts_first);
         if (sent <= 0) return; /* not now; or gone, which reading tells */
         advance(grpc, (size_t)sent);
     }

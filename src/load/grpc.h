@@ -18,6 +18,7 @@
 #define LOAD_GRPC_H
 
 #include "answer.h"
+#include "wire.h"
 
 struct grpc;
 
@@ -35,7 +36,7 @@ void grpc_end(struct grpc *grpc);
 /* Everything is copied but the body, which is borrowed until grpc_is_written(). answer: until it is answered. */
 enum err grpc_call(struct grpc *grpc, const struct grpc_request *request, struct slice body,
                    struct answer *answer);
-void grpc_write(struct grpc *grpc, int fd);
+void grpc_write(struct grpc *grpc, struct wire *wire);
 void grpc_read(struct grpc *grpc, struct slice bytes);
 /* The server broke the protocol, or gave the call up without an answer; looked at after reading and writing. */
 bool grpc_is_lost(const struct grpc *grpc);

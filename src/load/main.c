@@ -85,6 +85,32 @@ static int dump(const struct options *options, struct stock *stock)
     return EXIT_OK;
 }
 
+/* ---- whom to
+ * -------------------------------------------------------------------------------------------------- */
+
+static enum err open_endpoint(const struct options *options, const char *url, uint16_t default_port,
+                              struct endpoint *endpoint)
+{
+    TRY(endpoint_parse(url, default_port, endpoint));
+    return endpoint->secure ? wire_rules_open(options->ca_file, &endpoint->rules) : OK;
+}
+
+/* A further header. The file has the token in its first line, and nothing else. */
+static bool add_token(struct options *options)
+{
+    static char line[OPTIONS_HEADER_LEN + 1] = "Authorization: Bearer ";
+    const size_t begin = strlen(line);
+    FILE *const file = fopen(options->token_file, "r");
+
+    if (file == NULL) return false;
+    const bool read = fgets(line + begin, (int)(sizeof line - begin), file) != NULL;
+    fclose(file);
+    line[begin + strcspn(line + begin, "\r\n")] = '\0';
+    if (!read || line[begin] == '\0' || options->headers_count == OPTIONS_HEADERS_MAX) return false;
+    options->headers[options->headers_count++] = line;
+    return true;
+}
+
 /* ---- send
  * -------------------------------------------------------------------------------------------------- */
 
@@ -115,6 +141,8 @@ static int run(const struct options *options, const struct sender_config *config
     err = sender_run(sender);
     const bool never = err == ERR_PEER_GONE && sender_totals(sender)->requests == 0; /* nothing to tell */
     int code = never ? EXIT_CANNOT_CONNECT : tell(options, sender, cpu_seconds() - cpu_before);
+    const char *const why = sender_totals(sender)->tls_failure;
+    if (err == ERR_PEER_GONE && why != NULL) (void)fprintf(stderr, "spanmill-load: TLS: %s\n", why);
     if (err == ERR_PEER_GONE)
         code = complain("cannot connect to", options->endpoint, err, EXIT_CANNOT_CONNECT);
     else if (err != OK)
@@ -129,8 +157,8 @@ static int send_all(const struct options *options, struct stock *stock)
     struct endpoint endpoint;
     struct ack_log acks = {.fd = -1};
 
-    enum err err = endpoint_parse(options->endpoint, options->protocol == PROTOCOL_GRPC ? 4317 : 4318,
-                                  &endpoint);
+    enum err err = open_endpoint(options, options->endpoint, options->protocol == PROTOCOL_GRPC ? 4317 : 4318,
+                                 &endpoint);
     if (err != OK) return complain("cannot use", options->endpoint, err, EXIT_USAGE);
     if (options->acked_log != NULL) {
         err = ack_log_open(options->acked_log, &acks);
@@ -156,6 +184,7 @@ static int send_all(const struct options *options, struct stock *stock)
     };
     const int code = run(options, &config);
     ack_log_close(&acks);
+    wire_rules_close(endpoint.rules);
     return code;
 }
 
@@ -167,7 +196,7 @@ static int verify_all(const struct options *options)
     struct endpoint endpoint;
     struct audit_result result = {0};
 
-    enum err err = endpoint_parse(options->query, 16686, &endpoint);
+    enum err err = open_endpoint(options, options->query, 16686, &endpoint);
     if (err != OK) return complain("cannot use", options->query, err, EXIT_USAGE);
     const struct audit_config config = {
         .endpoint = &endpoint,
@@ -181,6 +210,7 @@ static int verify_all(const struct options *options)
         .progress = !options->quiet,
     };
     err = audit_run(&config, &result);
+    wire_rules_close(endpoint.rules);
     if (err == ERR_PEER_GONE) return complain("cannot connect to", options->query, err, EXIT_CANNOT_CONNECT);
     if (err != OK) return complain("cannot verify", options->acked_log, err, EXIT_USAGE);
     (void)printf("verify traces=%" PRIu64 " requests=%" PRIu64 " seconds=%.2f unread=%" PRIu64 "\n",
@@ -224,6 +254,8 @@ int main(int argc, char **argv)
         return EXIT_OK;
     }
     catch_signals();
+    if (options.token_file != NULL && !add_token(&options))
+        return complain("no token in the first line of", options.token_file, ERR_MALFORMED, EXIT_USAGE);
     if (options.mode == MODE_VERIFY) return verify_all(&options);
     choose_run(&options);
     if (options.stock.corpus_path != NULL && realpath(options.stock.corpus_path, corpus) != NULL)

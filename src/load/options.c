@@ -171,6 +171,22 @@ static bool set_print_trace(struct options *o, const char *v)
     return o->print_trace = true;
 }
 
+static bool set_tls(struct options *o, const char *v)
+{
+    (void)v;
+    return o->tls = true;
+}
+static bool set_ca(struct options *o, const char *v)
+{
+    o->ca_file = v;
+    return o->tls = true;
+}
+static bool set_token_file(struct options *o, const char *v)
+{
+    o->token_file = v;
+    return true;
+}
+
 static bool set_profile(struct options *o, const char *v)
 {
     static const char *const names[] = {
@@ -254,6 +270,9 @@ static const struct row {
      "spans per second, open loop; max: closed loop, as fast as answers come (max)"},
     {NULL, "retry", NULL, set_retry, "send refused (429, 503; UNAVAILABLE) and lost requests again"},
     {NULL, "header", "'NAME: VALUE'", set_header, "further request header, at most 8 times"},
+    {NULL, "tls", NULL, set_tls, "endpoints that are not given are https"},
+    {NULL, "ca", "FILE", set_ca, "authorities that https trusts, PEM (those of the system); implies --tls"},
+    {NULL, "token-file", "FILE", set_token_file, "send Authorization: Bearer and the token in this file"},
     {NULL, "connect-timeout", "TIME", set_timeout,
      "give up when nothing listens for so long (5s); later, for six times as long"},
     {"What is told", "acked-log", "FILE", set_acked_log, "append a line for each acknowledged request"},
@@ -334,9 +353,12 @@ static bool settle(struct options *options)
         return complain("--verify needs", "--acked-log FILE");
     if (options->verify_sample > 0 && options->mode != MODE_VERIFY)
         return complain("--verify-sample goes with", "--verify");
+    if (options->endpoint == NULL && options->protocol == PROTOCOL_GRPC)
+        options->endpoint = options->tls ? "https://127.0.0.1:4317" : "http://127.0.0.1:4317";
     if (options->endpoint == NULL)
-        options->endpoint = options->protocol == PROTOCOL_GRPC ? "http://127.0.0.1:4317"
-                                                               : "http://127.0.0.1:4318";
+        options->endpoint = options->tls ? "https://127.0.0.1:4318" : "http://127.0.0.1:4318";
+    if (options->query == NULL)
+        options->query = options->tls ? "https://127.0.0.1:16686" : "http://127.0.0.1:16686";
     if (options->duration_ns == 0 && options->spans_max == 0) options->duration_ns = 10 * NS_PER_S;
     if (options->stock.services == 0)
         options->stock.services = options->stock.profile == PROFILE_PROD ? 150 : 50;
@@ -349,7 +371,6 @@ bool options_parse(int argc, char *const *argv, struct options *options)
 {
     *options = (struct options){
         .stock = {.profile = PROFILE_SHOP, .seed = 1, .bodies = 64, .giant_spans = 20000},
-        .query = "http://127.0.0.1:16686",
         .connections = 8,
         .connect_timeout_ns = 5 * NS_PER_S,
     };

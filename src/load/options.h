@@ -29,6 +29,9 @@ struct options {
     uint64_t verify_sample; /* traces; 0: all */
     const char *headers[OPTIONS_HEADERS_MAX];
     uint32_t headers_count;
+    bool tls;            /* the default endpoints are https */
+    const char *ca_file; /* NULL: what the system trusts */
+    const char *token_file;
 };
 
 /* False when something was not understood; a line on standard error says what. */

@@ -310,6 +310,7 @@ static void on_closed(struct sender *sender, struct lane *lane, uint64_t now_ns)
 
 static void on_lost(struct sender *sender, struct lane *lane, bool was_connected, uint64_t now_ns)
 {
+    if (lane->conn.why != NULL) sender->totals.tls_failure = lane->conn.why;
     release_body(sender, lane);
     if (lane->carrying) {
         lane->carrying = false;

@@ -27,6 +27,7 @@ struct totals {
     uint64_t started_ns, ended_ns; /* monotonic; ended: the last answer */
     int first_error_status;        /* 0: none */
     char first_error[200];         /* what the server said, printable */
+    const char *tls_failure;       /* of the last handshake that failed; static text, NULL: none */
     struct histogram latency;      /* of the acked, from the intended send time */
     struct histogram lag;          /* how late requests went out: our own queue */
 };

@@ -144,7 +144,7 @@ static enum err talk(void)
         ssize_t len;
 
         moved = false;
-        grpc_write(grpc, fds[0]);
+        grpc_write(grpc, &(struct wire){.fd = fds[0]});
         while ((len = recv(fds[1], bytes, sizeof bytes, 0)) > 0) {
             cr_assert_eq(nghttp2_session_mem_recv(peer.session, bytes, (size_t)len), len);
             moved = true;
@@ -261,7 +261,7 @@ Test(grpc, a_reset_call_and_nonsense_are_lost)
     cr_expect_eq(call(100), ERR_PEER_GONE);
     cr_assert_eq(grpc_begin(grpc), OK);
     grpc_read(grpc, slice_text("HTTP/1.1 400 Bad Request\r\n\r\n and some more"));
-    grpc_write(grpc, fds[0]);
+    grpc_write(grpc, &(struct wire){.fd = fds[0]});
     cr_expect(grpc_is_lost(grpc));
 }
 

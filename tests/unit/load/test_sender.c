@@ -240,7 +240,11 @@ Test(endpoint, reads_what_people_write)
     cr_assert_eq(endpoint_parse("http://[::1]:99/", 1, &endpoint), OK);
     cr_assert_str_eq(endpoint.host, "[::1]:99");
     cr_assert_str_eq(endpoint.path, "");
-    cr_assert_eq(endpoint_parse("https://127.0.0.1", 1, &endpoint), ERR_UNSUPPORTED);
+    cr_assert(!endpoint.secure);
+    cr_assert_eq(endpoint_parse("https://[::1]:98", 1, &endpoint), OK);
+    cr_assert(endpoint.secure);
+    cr_assert_str_eq(endpoint.name, "::1");
+    cr_assert_eq(endpoint_parse("ftp://127.0.0.1", 1, &endpoint), ERR_MALFORMED);
     cr_assert_eq(endpoint_parse("http://", 1, &endpoint), ERR_MALFORMED);
     cr_assert_eq(endpoint_parse("http://127.0.0.1:x", 1, &endpoint), ERR_MALFORMED);
     cr_assert_eq(endpoint_parse("http://127.0.0.1:80x", 1, &endpoint), ERR_MALFORMED);
