@@ -73,6 +73,7 @@ class Server:
         self.log = log or os.path.join(os.path.dirname(os.path.abspath(data)), "server.log")
         self.otlp, self.grpc, self.query, self.ops = free_port(), free_port(), free_port(), free_port()
         self.process = None
+        self.tls = None  # an ssl.SSLContext: the listeners speak TLS
         atexit.register(self.kill)
 
     def start(self, within_seconds=30):
@@ -86,7 +87,7 @@ class Server:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log_tail()}")
             try:
-                if self.ask(self.ops, "/readyz")[0] == 200:
+                if self.ask(self.ops, "/readyz", tls=self.tls)[0] == 200:
                     return time.monotonic() - begin
             except OSError:
                 pass
@@ -123,9 +124,12 @@ class Server:
 
     # -- requests, one connection each ------------------------------------------------------------------------------
     @staticmethod
-    def ask(port, path, method="GET", body=None, headers=None, timeout=30):
+    def ask(port, path, method="GET", body=None, headers=None, timeout=30, tls=None):
         """(status, headers, body bytes)"""
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        if tls is None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=tls)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
