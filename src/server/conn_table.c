@@ -21,10 +21,13 @@
 
 static_assert(sizeof(struct conn) <= 2048, "what an idle connection may cost");
 
-/* A head and an answer of every connection, and early input of a quarter of them. */
+/* A head and an answer of every connection, and early input of a quarter of them; with TLS a record and encrypted input. */
 static unsigned blocks_count(const struct server *server)
 {
-    return server->slots * 2 + server->slots / 4;
+    const unsigned of_each = server->config.tls != NULL ? 3 : 2,
+                   of_a_quarter = server->config.tls != NULL ? 2 : 1;
+
+    return server->slots * of_each + server->slots / 4 * of_a_quarter;
 }
 
 static enum err block_pool_open(struct server *server)

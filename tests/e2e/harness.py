@@ -73,7 +73,8 @@ class Server:
         self.log = log or os.path.join(os.path.dirname(os.path.abspath(data)), "server.log")
         self.otlp, self.grpc, self.query, self.ops = free_port(), free_port(), free_port(), free_port()
         self.process = None
-        self.tls = None  # an ssl.SSLContext: the listeners speak TLS
+        self.tls = None  # an ssl.SSLContext: the ops listener speaks TLS
+        self.headers = {}  # of questions
         atexit.register(self.kill)
 
     def start(self, within_seconds=30):
@@ -144,7 +145,7 @@ class Server:
         return self.ask(self.otlp, "/v1/traces", "POST", body, all_headers)
 
     def trace(self, trace_id, accept=PROTOBUF):
-        return self.ask(self.query, f"/query/v1/traces/{trace_id.hex()}", headers={"Accept": accept})
+        return self.ask(self.query, f"/query/v1/traces/{trace_id.hex()}", headers={"Accept": accept, **self.headers})
 
     def search(self, parameters):
         status, _, body = self.ask(self.query, f"/query/v1/traces?{parameters}")

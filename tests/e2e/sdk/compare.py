@@ -2,10 +2,11 @@
 
 Three times: right after the answer (live), after sealing, and after a restart of the server. Each time as protobuf,
 decoded by our own reader and by the published messages, and as OTLP JSON. One row per client, protocol, compression and stage;
-each trace in each form is one case.
+each trace in each form is one case. Then again over TLS with a token.
 """
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import otlp
+from front_door import CTL, new_token
 from harness import SPANMILL, Count, Server, require_programs, scratch_directory
 
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
@@ -21,6 +23,15 @@ WORK = sys.argv[1]
 CLIENTS = [(client, protocol, compression) for client, protocol, compressions in (
     ("python", "http", ("none", "gzip", "deflate")), ("python", "grpc", ("none", "gzip", "deflate")),
     ("js", "http", ("none", "gzip")), ("js", "json", ("none", "gzip")), ("js", "grpc", ("none", "gzip"))) for compression in compressions]
+# One export; the exporter logs why it fails.
+WITHOUT_TOKEN = """
+import logging, sys
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
+logging.basicConfig()
+print({"grpc": Grpc, "http": Http}[sys.argv[1]](endpoint=sys.argv[2]).export([]).name)
+"""
+TLS_CLIENTS = [("python", "http"), ("python", "grpc")]
 COMMANDS = {"python": [sys.executable, os.path.join(HERE, "python/client.py")], "js": ["node", os.path.join(WORK, "js/client.js")],
             "go": [os.path.join(WORK, "go/client")]}
 if os.access(COMMANDS["go"][0], os.X_OK):  # else it was skipped, and tests/e2e/sdk/run has said why
@@ -90,8 +101,39 @@ def report(client, protocol, compression, stage, sent, result):
     print(f"{client:<8} {protocol:<5} {compression:<8} {stage:<14} {len(sent.by_trace):4d} traces {sent.spans:5d} spans  {result[0]:4d} equal {result[1]:4d} different", flush=True)
 
 
+def certificate(directory):
+    """(certificate, its key); it is its own authority."""
+    files = os.path.join(directory, "server.pem"), os.path.join(directory, "server.key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    os.chmod(files[1], 0o600)
+    return files
+
+
+def over_tls(directory):
+    """The same traces over TLS with a token, as the SDKs are told by their environment; and without the token, in vain."""
+    pem, key = certificate(directory)
+    tokens_file = os.path.join(directory, "tokens")
+    token = new_token(tokens_file, "sdk", "ingest")
+    server = Server(os.path.join(directory, "tls"), "--tls-cert-file", pem, "--tls-key-file", key, "--tls-listeners", "otlp-http,otlp-grpc",
+                    "--auth-tokens-file", tokens_file, log=os.path.join(directory, "tls.log"))
+    server.headers = {"Authorization": f"Bearer {new_token(tokens_file, 'asker', 'query')}"}
+    server.start()
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_CERTIFICATE": pem, "OTEL_EXPORTER_OTLP_TIMEOUT": "10"}
+    endpoints = {"http": f"https://localhost:{server.otlp}/v1/traces", "grpc": f"https://localhost:{server.grpc}"}
+    for client, protocol in TLS_CLIENTS:
+        capture = os.path.join(directory, f"{client}-{protocol}-tls")
+        run = subprocess.run([*COMMANDS[client], protocol, endpoints[protocol], "gzip", capture], capture_output=True, text=True, timeout=120, env={**environment, "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{token}"})
+        count.case(f"{client} {protocol} over TLS: every export succeeds", "" if run.returncode == 0 else (run.stderr or run.stdout)[-400:])
+        sent = Sent(captured(capture))
+        report(client, protocol, "gzip", "over TLS", sent, sent.compare(server))
+        run = subprocess.run([sys.executable, "-c", WITHOUT_TOKEN, protocol, endpoints[protocol]], capture_output=True, text=True, timeout=60, env=environment)
+        count.case(f"{client} {protocol} over TLS without a token: told so", "" if run.stdout == "FAILURE\n" and re.search("401|UNAUTHENTICATED", run.stderr) else run.stdout + run.stderr[-400:])
+    server.stop()
+
+
 def main():
-    require_programs(SPANMILL)
+    require_programs(SPANMILL, CTL)
     directory = scratch_directory("sdk")
     server = Server(os.path.join(directory, "data"), "--debug-endpoints")
     server.start()
@@ -111,6 +153,7 @@ def main():
     for (client, protocol, compression), sent in everything.items():
         report(client, protocol, compression, "after restart", sent, sent.compare(server))
     server.stop()
+    over_tls(directory)
     count.finish()
 
 

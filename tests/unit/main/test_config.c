@@ -1,5 +1,6 @@
 /* U7: the configuration's sources, and what stops the start with file:line. */
 #include "config.h"
+#include "server/exchange.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -207,6 +208,42 @@ Test(config_check, U7_origins_look_like_origins)
     for (unsigned i = 0; i <= CONFIG_NAMES_MAX; i++)
         memcpy(many + strlen(many), "a://b,", 7);
     cr_expect_eq(check_with(OPTION_CORS_ORIGINS, many), ERR_MALFORMED);
+}
+
+static void set(enum option_id id, const char *value)
+{
+    cr_assert_eq(options_set(&options, id, value, error), OK, "%s", error);
+}
+
+Test(config_check, A15_takes_addresses_beyond_loopback_with_tls_and_credentials)
+{
+    options_init(&options);
+    set(OPTION_QUERY, "0.0.0.0:16686");
+    set(OPTION_TLS_CERT, "cert.pem");
+    set(OPTION_TLS_KEY, "key.pem");
+    cr_expect_eq(config_check(&options, error), ERR_DENIED, "nobody is asked");
+    cr_expect_not_null(strstr(error, "auth.tokens_file"), "%s", error);
+    set(OPTION_TOKENS_FILE, "tokens");
+    cr_expect_eq(config_check(&options, error), OK, "%s", error);
+    cr_expect(!config_is_exposed(&options));
+    set(OPTION_TLS_LISTENERS, "ops, otlp-grpc,otlp-http");
+    cr_expect_eq(config_tls_listeners(&options), 1U << ROLE_OPS | 1U << ROLE_GRPC | 1U << ROLE_OTLP);
+    cr_expect_eq(config_check(&options, error), ERR_DENIED, "this one is plain");
+    cr_expect_not_null(strstr(error, "speaks no TLS"), "%s", error);
+    set(OPTION_EXPOSURE, "true");
+    cr_expect_eq(config_check(&options, error), OK);
+    cr_expect(config_is_exposed(&options));
+}
+
+Test(config_check, refuses_tls_that_is_not_whole)
+{
+    cr_expect_eq(check_with(OPTION_TLS_CERT, "cert.pem"), ERR_MALFORMED);
+    cr_expect_eq(check_with(OPTION_TLS_KEY, "key.pem"), ERR_MALFORMED);
+    cr_expect_eq(check_with(OPTION_TLS_CLIENT_CA, "ca.pem"), ERR_MALFORMED);
+    cr_expect_eq(check_with(OPTION_TLS_LISTENERS, "otlp"), ERR_MALFORMED);
+    cr_expect_eq(check_with(OPTION_TLS_LISTENERS, "ops,otlp-http2"), ERR_MALFORMED);
+    cr_expect_eq(check_with(OPTION_TLS_LISTENERS, " , "), ERR_MALFORMED);
+    cr_expect_eq(config_tls_listeners(&options), 0, "without a certificate");
 }
 
 Test(config_check, refuses_options_that_contradict_each_other)

@@ -239,6 +239,7 @@ Test(server, T4_closes_without_an_answer_what_looks_like_tls)
     client_send_bytes(fd, hello, sizeof hello);
     cr_assert(client_sees_end(fd));
     close(fd);
+    cr_assert_eq(metric_get(&fixture.metrics, METRIC_TLS_ON_PLAIN), 1, "and the log says so");
     fixture_close(&fixture);
 }
 
