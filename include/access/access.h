@@ -47,6 +47,7 @@ enum access_verdict {
     ACCESS_UNKNOWN, /* one that is malformed, or that nobody has */
     ACCESS_EXPIRED,
     ACCESS_FORBIDDEN, /* a good one, without the role that is needed */
+    ACCESS_STRANGER,  /* a certificate that was verified, and that no credential names */
 };
 /* For logs: English, lower case, static. */
 const char *access_verdict_text(enum access_verdict verdict);

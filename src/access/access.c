@@ -101,6 +101,7 @@ const char *access_verdict_text(enum access_verdict verdict)
         [ACCESS_UNKNOWN] = "the credential is not known",
         [ACCESS_EXPIRED] = "the credential has expired",
         [ACCESS_FORBIDDEN] = "the credential does not have the role",
+        [ACCESS_STRANGER] = "no credential names the client certificate",
     };
 
     return texts[verdict];
@@ -163,7 +164,7 @@ enum access_verdict access_decide(struct access_view *view, const struct access_
     }
     if (request->certificate_names_count == 0) return ACCESS_MISSING;
     const struct credential *const found = find_by_certificate(view->credentials, request);
-    return found != NULL ? judge(found, request, who) : ACCESS_FORBIDDEN; /* known, but nobody of ours */
+    return found != NULL ? judge(found, request, who) : ACCESS_STRANGER;
 }
 
 /* ---- failures -------------------------------------------------------------------------------------------

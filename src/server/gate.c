@@ -27,6 +27,12 @@ struct refusal {
     char text[96];
 };
 
+/* Somebody, but not for this: asking again changes nothing. */
+static bool is_known(enum access_verdict verdict)
+{
+    return verdict == ACCESS_FORBIDDEN || verdict == ACCESS_STRANGER;
+}
+
 static const char *role_text(unsigned needs)
 {
     return needs == ACCESS_INGEST ? "ingest" : needs == ACCESS_QUERY ? "query" : "ops";
@@ -51,6 +57,8 @@ static void write_refusal(struct refusal *refusal, unsigned needs)
     else if (refusal->verdict == ACCESS_FORBIDDEN)
         snprintf(refusal->text, sizeof refusal->text, "the credential does not have the role %s",
                  role_text(needs));
+    else if (refusal->verdict == ACCESS_STRANGER)
+        snprintf(refusal->text, sizeof refusal->text, "%s", access_verdict_text(refusal->verdict));
     else
         snprintf(refusal->text, sizeof refusal->text, "%s; send Authorization: Bearer and a token",
                  access_verdict_text(refusal->verdict));
@@ -63,7 +71,7 @@ static void refuse(struct conn *conn, unsigned needs, const char *who, struct re
     char peer[SOURCE_TEXT_MAX];
 
     io_socket_peer(server->io, conn->socket, peer, sizeof peer);
-    refusal->retry_after_s = refusal->verdict == ACCESS_FORBIDDEN ? 0 : count_failure(conn, peer);
+    refusal->retry_after_s = is_known(refusal->verdict) ? 0 : count_failure(conn, peer);
     write_refusal(refusal, needs);
     metric_add(server->metrics, METRIC_ACCESS_REFUSED, 1);
     if (refusal->retry_after_s > 0) metric_add(server->metrics, METRIC_ACCESS_LIMITED, 1);
@@ -111,7 +119,7 @@ static bool pass(struct conn *conn, struct slice path, struct slice authorizatio
 static int http_status(const struct refusal *refusal)
 {
     if (refusal->retry_after_s > 0) return 429;
-    return refusal->verdict == ACCESS_FORBIDDEN ? 403 : 401;
+    return is_known(refusal->verdict) ? 403 : 401;
 }
 
 static void answer_text(struct exchange *exchange, int status, const struct refusal *refusal)
@@ -149,7 +157,7 @@ static enum grpc_code grpc_code_of(const struct refusal *refusal)
 {
     if (refusal->retry_after_s > 0)
         return GRPC_RESOURCE_EXHAUSTED; /* without a time: clients give up, as they should */
-    return refusal->verdict == ACCESS_FORBIDDEN ? GRPC_PERMISSION_DENIED : GRPC_UNAUTHENTICATED;
+    return is_known(refusal->verdict) ? GRPC_PERMISSION_DENIED : GRPC_UNAUTHENTICATED;
 }
 
 bool gate_call(struct call *call, const struct http2_head *head)

@@ -152,7 +152,7 @@ Test(access, A12_a_certificate_needs_a_credential_of_its_name)
     cr_assert_eq(access_decide(&house.view, &request, who), ACCESS_GRANTED);
     cr_assert_str_eq(who, "edge");
     request.certificate_names_count = 1;
-    cr_assert_eq(access_decide(&house.view, &request, who), ACCESS_FORBIDDEN);
+    cr_assert_eq(access_decide(&house.view, &request, who), ACCESS_STRANGER);
     request.certificate_names_count = 2;
     request.authorization = slice_text("Bearer wrong");
     cr_assert_eq(access_decide(&house.view, &request, who), ACCESS_UNKNOWN, "a token that is shown decides");
