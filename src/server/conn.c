@@ -74,7 +74,7 @@ static void on_bytes(struct io_receive *receive, enum err err, struct slice byte
 void conn_accept(struct listener *listener, struct io_socket socket)
 {
     struct server *const server = listener->server;
-    char peer[64];
+    char peer[CONN_PEER_MAX];
 
     if (server->draining) {
         refuse(server, socket);
@@ -94,6 +94,7 @@ void conn_accept(struct listener *listener, struct io_socket socket)
     conn->socket = socket;
     conn->secured = server->config.tls != NULL && (server->config.tls_listeners >> listener->role & 1) != 0;
     conn->source = source;
+    memcpy(conn->peer, peer, sizeof conn->peer);
     conn->receive.on_bytes = on_bytes;
     conn->receive_op.done = conn_on_receive_op;
     http1_init(&conn->http1, NULL, HTTP1_HEAD_CAPACITY);

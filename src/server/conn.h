@@ -24,6 +24,7 @@ enum {
     BLOCKS_WARM = 1024, /* in use at once; pages of those beyond go back to the system after use */
     CONN_SPARE = 64,    /* slots beyond conns_max: connections on their way out */
     CONN_NONE = -1,
+    CONN_PEER_MAX = 48,            /* text of an address */
     DROP_BYTES_MAX = 64 * 1024,    /* body of a route that takes none */
     DISCARD_BYTES_MAX = 1 << 20,   /* rest of a refused body that is read to keep the connection */
     SEND_PIECE_BYTES = 256 * 1024, /* of large answers; the stall deadline counts per piece */
@@ -133,6 +134,8 @@ struct conn {
 
     unsigned requests;
     uint64_t source; /* hash of the peer's address */
+    char peer
+        [CONN_PEER_MAX]; /* its text, for logs and limits; it cannot be asked for when the peer has gone */
     bool peer_finished;
     bool starving; /* in the list of those whose receive found no buffer */
     bool reset;    /* close with RST */

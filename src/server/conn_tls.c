@@ -12,17 +12,13 @@
 
 #include "base/log.h"
 
-#include <stdio.h>
-
 enum { HANDSHAKES_MAX = 256 }; /* of one server at once: at 73 KB each 18 MB */
 
 static void tell(struct conn *conn, enum tell what, const char *message, const char *why)
 {
-    char peer[64];
-
-    if (!server_may_tell(conn->server, what)) return;
-    io_socket_peer(conn->server->io, conn->socket, peer, sizeof peer);
-    log_warn("server", message, "listener=%s source=%s because=\"%s\"", listener_name(conn->role), peer, why);
+    if (server_may_tell(conn->server, what))
+        log_warn("server", message, "listener=%s source=%s because=\"%s\"", listener_name(conn->role),
+                 conn->peer, why);
 }
 
 void conn_tls_tell_on_plain(struct conn *conn)

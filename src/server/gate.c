@@ -19,7 +19,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-enum { SOURCE_TEXT_MAX = 64, V6_NETWORK_BYTES = 8 };
+enum { V6_NETWORK_BYTES = 8 };
 
 struct refusal {
     enum access_verdict verdict;
@@ -38,15 +38,15 @@ static const char *role_text(unsigned needs)
     return needs == ACCESS_INGEST ? "ingest" : needs == ACCESS_QUERY ? "query" : "ops";
 }
 
-static unsigned count_failure(struct conn *conn, const char *peer)
+static unsigned count_failure(struct conn *conn)
 {
     struct server *const server = conn->server;
     const uint64_t now_ns = io_now_ns(server->io);
     uint8_t v6[16];
 
-    const bool is_v6 = inet_pton(AF_INET6, peer, v6) == 1;
-    const unsigned count = access_failed(server->config.access,
-                                         is_v6 ? slice_of(v6, V6_NETWORK_BYTES) : slice_text(peer), now_ns);
+    const bool is_v6 = inet_pton(AF_INET6, conn->peer, v6) == 1;
+    const unsigned count = access_failed(
+        server->config.access, is_v6 ? slice_of(v6, V6_NETWORK_BYTES) : slice_text(conn->peer), now_ns);
     return count > ACCESS_FAILURES_MAX ? access_retry_after_s(now_ns) : 0;
 }
 
@@ -68,16 +68,14 @@ static void write_refusal(struct refusal *refusal, unsigned needs)
 static void refuse(struct conn *conn, unsigned needs, const char *who, struct refusal *refusal)
 {
     struct server *const server = conn->server;
-    char peer[SOURCE_TEXT_MAX];
 
-    io_socket_peer(server->io, conn->socket, peer, sizeof peer);
-    refusal->retry_after_s = is_known(refusal->verdict) ? 0 : count_failure(conn, peer);
+    refusal->retry_after_s = is_known(refusal->verdict) ? 0 : count_failure(conn);
     write_refusal(refusal, needs);
     metric_add(server->metrics, METRIC_ACCESS_REFUSED, 1);
     if (refusal->retry_after_s > 0) metric_add(server->metrics, METRIC_ACCESS_LIMITED, 1);
     if (server_may_tell(server, TELL_ACCESS))
         log_warn("server", "not let in", "listener=%s source=%s credential=\"%s\" because=\"%s\"",
-                 listener_name(conn->role), peer, who,
+                 listener_name(conn->role), conn->peer, who,
                  refusal->verdict == ACCESS_FORBIDDEN ? refusal->text
                                                       : access_verdict_text(refusal->verdict));
 }

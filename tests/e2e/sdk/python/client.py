@@ -71,7 +71,7 @@ def over_grpc():
     exporter = GrpcExporter(
         endpoint=endpoint, compression={"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}[compression])
     exporter._client = KeepingStub(exporter._client)
-    return exporter, lambda request: exporter._client.Export(request, timeout=10)
+    return exporter, lambda request: exporter._client.Export(request, timeout=10, metadata=exporter._headers)
 
 
 exporter, send_request = {"http": over_http, "grpc": over_grpc}[protocol]()
