@@ -9,6 +9,7 @@
 
 #include "failures.h"
 
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,6 +28,9 @@ enum err access_open(uint64_t seed, struct access **out)
     struct access *const access = calloc(1, sizeof *access);
 
     if (access == NULL) return ERR_NO_MEMORY;
+    /* Now, because later no file may be opened; and without openssl.cnf, so that it is the same on every host. */
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+    (void)digest_of(slice_text(""));
     pthread_mutex_init(&access->mutex, NULL);
     failures_init(&access->failures, seed);
     *out = access;

@@ -12,6 +12,7 @@
 #include "protocol/tls.h"
 
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,6 +235,29 @@ struct tls_shelf *identity_tls(struct identity *identity)
 struct access *identity_access(struct identity *identity)
 {
     return identity->access;
+}
+
+/* A file is replaced by a rename, so it is its directory that must stay readable. */
+unsigned identity_directories(const struct options *options, const char **out)
+{
+    static const enum option_id files[] = {OPTION_TOKENS_FILE, OPTION_TLS_CERT, OPTION_TLS_KEY,
+                                           OPTION_TLS_CLIENT_CA};
+    static char paths[IDENTITY_DIRECTORIES_MAX][OPTION_TEXT_MAX];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < sizeof files / sizeof *files; i++) {
+        const char *const path = options_text(options, files[i]);
+        if (path[0] == '\0') continue;
+        char *const real = realpath(path, NULL);
+        snprintf(paths[count], OPTION_TEXT_MAX, "%s", path);
+        out[count] = dirname(paths[count]);
+        count++;
+        snprintf(paths[count], OPTION_TEXT_MAX, "%s", real != NULL ? real : path);
+        out[count] = dirname(paths[count]);
+        count++;
+        free(real);
+    }
+    return count;
 }
 
 void identity_reload(struct identity *identity)

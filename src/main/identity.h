@@ -26,6 +26,13 @@ struct access *identity_access(struct identity *identity);
 /* NULL: no TLS. */
 struct tls_shelf *identity_tls(struct identity *identity);
 
+/*
+ * Directories that identity_reload() reads in, for the sandbox: those of the files, and those that their links lead to.
+ * Fills in at most IDENTITY_DIRECTORIES_MAX, static memory; returns how many.
+ */
+enum { IDENTITY_DIRECTORIES_MAX = 8 };
+unsigned identity_directories(const struct options *options, const char **out);
+
 /* On the leader's thread. Logs how it went. */
 void identity_reload(struct identity *identity);
 /* Lines for /metrics, from any thread; returns the length written. */

@@ -449,6 +449,8 @@ static bool raise_walls(const struct options *options, struct sandbox *sandbox)
     for (unsigned i = 0; i < sizeof addresses / sizeof *addresses; i++)
         if (!options_off(options, addresses[i])) /* port 0 would allow all */
             sandbox->ports[sandbox->ports_count++] = (uint16_t)options_number(options, addresses[i]);
+    static_assert((int)IDENTITY_DIRECTORIES_MAX <= (int)SANDBOX_PATHS_MAX, "all may be read");
+    (void)identity_directories(options, sandbox->readable);
     if (sandbox_wall(sandbox) == OK) return true;
     log_error("main", "sandbox: true, but there is none",
               "missing=\"%s\" hint=\"sandbox: auto takes what there is\"", sandbox->missing);
