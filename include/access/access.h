@@ -46,7 +46,7 @@ enum access_verdict {
     ACCESS_MISSING, /* no credential was shown */
     ACCESS_UNKNOWN, /* one that is malformed, or that nobody has */
     ACCESS_EXPIRED,
-    ACCESS_FORBIDDEN, /* a good one, without the role that is needed */
+    ACCESS_FORBIDDEN, /* a good one, without a role that is needed */
     ACCESS_STRANGER,  /* a certificate that was verified, and that no credential names */
 };
 /* For logs: English, lower case, static. */
@@ -54,7 +54,7 @@ const char *access_verdict_text(enum access_verdict verdict);
 
 /* What is known of a request when it is to be decided. Everything is borrowed for the call. */
 struct access_request {
-    unsigned needs;                         /* one role, or 0: any credential will do */
+    unsigned needs;                         /* roles of which one is needed, or 0: any credential will do */
     struct slice authorization;             /* the field's value, ptr NULL: there is none */
     const struct digest *certificate_names; /* of a client certificate that was verified */
     unsigned certificate_names_count;

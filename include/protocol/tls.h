@@ -70,7 +70,7 @@ enum tls_look { TLS_LOOK_MORE, TLS_LOOK_HELLO, TLS_LOOK_OTHER };
 /* Of the first bytes of a connection. */
 enum tls_look tls_look(struct slice bytes);
 
-enum tls_alpn { TLS_ALPN_HTTP1, TLS_ALPN_HTTP2 };
+enum tls_alpn { TLS_ALPN_HTTP1, TLS_ALPN_HTTP2, TLS_ALPN_EITHER /* h2 is preferred */ };
 enum tls_event {
     TLS_NEED_MORE, /* input is used up */
     TLS_BYTES,     /* len plain bytes */
@@ -94,6 +94,8 @@ size_t tls_output(struct tls *tls, uint8_t *buf, size_t capacity);
 void tls_finish(struct tls *tls);
 
 bool tls_is_established(const struct tls *tls);
+/* Once it is established: the client and we have agreed on HTTP/2 (ALPN h2). */
+bool tls_chose_http2(const struct tls *tls);
 /* Static text, for logs. */
 const char *tls_failure(const struct tls *tls);
 /* Names of the client certificate: alternative names (DNS, URI), or the common name. Valid until tls_close(). */

@@ -150,7 +150,8 @@ static enum access_verdict judge(const struct credential *credential, const stru
 {
     snprintf(who, CREDENTIAL_NAME_MAX + 1, "%s", credential->name);
     if (credential->expires_s != 0 && request->now_s >= credential->expires_s) return ACCESS_EXPIRED;
-    return (credential->roles & request->needs) == request->needs ? ACCESS_GRANTED : ACCESS_FORBIDDEN;
+    return request->needs == 0 || (credential->roles & request->needs) != 0 ? ACCESS_GRANTED
+                                                                            : ACCESS_FORBIDDEN;
 }
 
 enum access_verdict access_decide(struct access_view *view, const struct access_request *request,

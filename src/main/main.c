@@ -36,7 +36,7 @@ static const char usage[] =
     "           (--print-sample prints a file with every key)\n"
     "  sandbox  tries what the sandbox must deny, and says whether this kernel does\n"
     "           (--without tries the same without a sandbox)\n"
-    "  routes   lists what is served, and the role that it needs when credentials are configured\n"
+    "  routes   lists what is served, and the roles of which it needs one when credentials are configured\n"
     "  --help, --version\n"
     "\n"
     "Options of serve and check; each is also a key of the file and a variable SPANMILL_...:\n"
@@ -120,8 +120,9 @@ static int run_routes(void)
 
     for (size_t i = 0; i < access_table_count; i++) {
         const struct access_row *const row = &access_table[i];
-        printf("%-10s %-6s %s%s\n", listener_name(row->listener),
-               row->open ? "open" : roles_format(row->needs, role), row->path, row->prefix ? "*" : "");
+        printf("%-10s %-9s %-4s %s%s\n", listener_name(row->listener),
+               row->open ? "open" : roles_format(row->needs, role), row->reads ? "GET" : "any", row->path,
+               row->prefix ? "*" : "");
     }
     return 0;
 }

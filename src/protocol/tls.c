@@ -105,11 +105,20 @@ enum tls_look tls_look(struct slice bytes)
     return len >= 4 && len <= TLS_RECORD_BYTES ? TLS_LOOK_HELLO : TLS_LOOK_OTHER;
 }
 
-struct slice tls__alpn_name(const SSL *ssl)
+enum tls_alpn tls__alpn(const SSL *ssl)
 {
     const struct tls *const tls = SSL_get_app_data(ssl);
 
-    return slice_text(tls->alpn == TLS_ALPN_HTTP2 ? "h2" : "http/1.1");
+    return tls->alpn;
+}
+
+bool tls_chose_http2(const struct tls *tls)
+{
+    const unsigned char *name;
+    unsigned len;
+
+    SSL_get0_alpn_selected(tls->ssl, &name, &len);
+    return name != NULL && slice_is(slice_of(name, len), "h2");
 }
 
 enum err tls_open(struct tls_identity *identity, enum tls_alpn alpn, struct tls **out)

@@ -104,21 +104,33 @@ static enum err use(SSL_CTX *context, struct slice pem, use_fn *how, char *error
 /* ---- rules ----------------------------------------------------------------------------------------------
  */
 
-/* One of the client's list must be the listener's protocol; RFC 7301 3.2. */
+/* The client's list; a protocol in it, or empty. */
+static struct slice find_protocol(struct slice list, const char *wanted)
+{
+    const unsigned char *const names = list.ptr;
+
+    for (size_t at = 0; at < list.len; at += 1U + names[at]) {
+        if (at + 1U + names[at] > list.len) break;
+        if (slice_is(slice_of(names + at + 1, names[at]), wanted)) return slice_of(names + at + 1, names[at]);
+    }
+    return (struct slice){0};
+}
+
+/* One of the client's list must be what the listener speaks; RFC 7301 3.2. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                            const unsigned char *names, unsigned names_len, void *context)
 {
-    const struct slice wanted = tls__alpn_name(ssl);
+    const enum tls_alpn spoken = tls__alpn(ssl);
+    const struct slice list = slice_of(names, names_len);
+    struct slice chosen = {0};
 
     (void)context;
-    for (unsigned at = 0; at < names_len; at += 1U + names[at]) {
-        if (at + 1U + names[at] > names_len) break;
-        if (!slice_equal(slice_of(names + at + 1, names[at]), wanted)) continue;
-        *out = names + at + 1;
-        *out_len = names[at];
-        return SSL_TLSEXT_ERR_OK;
-    }
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
+    if (spoken != TLS_ALPN_HTTP1) chosen = find_protocol(list, "h2");
+    if (spoken != TLS_ALPN_HTTP2 && chosen.len == 0) chosen = find_protocol(list, "http/1.1");
+    if (chosen.len == 0) return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen.ptr;
+    *out_len = (unsigned char)chosen.len;
+    return SSL_TLSEXT_ERR_OK;
 }
 
 static bool set_rules(SSL_CTX *context)

@@ -12,7 +12,7 @@ struct tls_identity {
     uint64_t not_after_s;
 };
 
-/* The protocol that the connection's listener speaks. */
-struct slice tls__alpn_name(const SSL *ssl);
+/* What the connection's listener speaks. */
+enum tls_alpn tls__alpn(const SSL *ssl);
 
 #endif

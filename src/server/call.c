@@ -51,6 +51,14 @@ bool call_has_one_host(const struct http2_head *head)
            strncasecmp((const char *)host.ptr, (const char *)authority.ptr, host.len) == 0;
 }
 
+struct slice call_path(const struct http2_head *head)
+{
+    const struct slice path = head->path;
+    const uint8_t *const question = path.len > 0 ? memchr(path.ptr, '?', path.len) : NULL;
+
+    return question != NULL ? slice_of(path.ptr, (size_t)(question - path.ptr)) : path;
+}
+
 static bool judge_http(struct call *call, const struct http2_head *head)
 {
     if (head->too_large)

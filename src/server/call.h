@@ -101,12 +101,16 @@ void calls_refuse_unfinished(struct conn *conn);
 
 /* call.c. Do :authority and Host, if both are there, say the same (RFC 9113 8.3.1)? */
 bool call_has_one_host(const struct http2_head *head);
+/* call.c. Of the head, without a query. */
+struct slice call_path(const struct http2_head *head);
 /* call_http.c: a plain request. First: may a page see its answer, and does a browser only ask that? Then it is answered. */
 void call_http_begin(struct call *call, const struct http2_head *head);
 /* False: it is answered. */
 bool call_http_judge(struct call *call, const struct http2_head *head);
 /* As call_refuse(), with the HTTP status for that. */
 void call_http_refuse(struct call *call, enum grpc_code code, const char *text);
+/* With that very status; retry_after_s 0: it is not to be tried again. */
+void call_http_refuse_as(struct call *call, int status, const char *text, unsigned retry_after_s);
 extern const struct grpc_method call_http_export;
 
 /* otlp_grpc.c, health.c */

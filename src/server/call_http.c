@@ -62,22 +62,35 @@ static void answer_text(struct call *call, int status, const char *text, const s
     answer(call, status, "text/plain", more, slice_text(text));
 }
 
-static void answer_status(struct call *call, int status, const char *text)
+void call_http_refuse_as(struct call *call, int status, const char *text, unsigned retry_after_s)
 {
     uint8_t body[STATUS_BYTES_MAX];
     char seconds[12];
 
-    snprintf(seconds, sizeof seconds, "%u", server_retry_after_s(call->conn->server));
-    const struct http2_field retry_after = field("retry-after", slice_text(seconds));
+    snprintf(seconds, sizeof seconds, "%u", retry_after_s);
+    const struct http2_field retry = field("retry-after", slice_text(seconds));
+    const struct http2_field ask = field("www-authenticate", slice_text("Bearer"));
     const size_t len = status_encode_for(status, call->json, text, body);
-    answer(call, status, export_type(call->json), status == 503 || status == 429 ? &retry_after : NULL,
+    answer(call, status, export_type(call->json),
+           status == 401       ? &ask
+           : retry_after_s > 0 ? &retry
+                               : NULL,
            slice_of(body, len));
+}
+
+static void answer_status(struct call *call, int status, const char *text)
+{
+    const bool retry = status == 503 || status == 429;
+
+    call_http_refuse_as(call, status, text, retry ? server_retry_after_s(call->conn->server) : 0);
 }
 
 static int http_status_of(enum grpc_code code)
 {
     switch (code) { /* no default: a new code needs its status here */
     case GRPC_INVALID_ARGUMENT: return 400;
+    case GRPC_UNAUTHENTICATED: return 401;
+    case GRPC_PERMISSION_DENIED: return 403;
     case GRPC_NOT_FOUND:
     case GRPC_UNIMPLEMENTED: return 404;
     case GRPC_RESOURCE_EXHAUSTED: return 413;
@@ -96,14 +109,6 @@ void call_http_refuse(struct call *call, enum grpc_code code, const char *text)
 
 /* ---- the head -------------------------------------------------------------------------------------------
  */
-
-static struct slice path_of(const struct http2_head *head)
-{
-    const struct slice path = head->path;
-    const uint8_t *const question = path.len > 0 ? memchr(path.ptr, '?', path.len) : NULL;
-
-    return question != NULL ? slice_of(path.ptr, (size_t)(question - path.ptr)) : path;
-}
 
 static void keep_origin(struct call *call, const struct http2_head *head)
 {
@@ -143,7 +148,7 @@ void call_http_begin(struct call *call, const struct http2_head *head)
 {
     call->head_only = slice_is(head->method, "HEAD");
     keep_origin(call, head);
-    if (!head->too_large && is_preflight(call, head) && slice_is(path_of(head), traces_path))
+    if (!head->too_large && is_preflight(call, head) && slice_is(call_path(head), traces_path))
         answer_preflight(call, head);
 }
 
@@ -155,7 +160,7 @@ static bool judge_http(struct call *call, const struct http2_head *head)
         answer_status(call, 431, "the head has more than 64 fields or 16 KiB");
     } else if (!call_has_one_host(head)) {
         answer_status(call, 400, "host and :authority are not the same");
-    } else if (!slice_is(path_of(head), traces_path)) {
+    } else if (!slice_is(call_path(head), traces_path)) {
         answer_text(call, 404, "404 not found", NULL);
     } else if (!slice_is(head->method, "POST")) {
         answer_text(call, 405, "405 method not allowed, supported: [POST]", &allow);

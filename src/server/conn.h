@@ -119,7 +119,8 @@ struct conn {
     uint8_t *early; /* block with input that came before its turn; NULL: none */
     size_t early_at, early_len;
 
-    bool is_http2; /* on the gRPC listener from the start, on that of OTLP over HTTP after the preface */
+    bool
+        is_http2; /* on the gRPC listener from the start, on that of OTLP over HTTP after ALPN or the preface */
     struct http2 *http2; /* of such a connection; NULL until the first byte */
     struct call *calls;
     unsigned calls_count, calls_ingesting;

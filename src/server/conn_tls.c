@@ -59,7 +59,9 @@ static bool open_engine(struct conn *conn)
 {
     struct server *const server = conn->server;
     struct tls_identity *const identity = tls_shelf_take(server->config.tls);
-    const enum tls_alpn alpn = conn->role == ROLE_GRPC ? TLS_ALPN_HTTP2 : TLS_ALPN_HTTP1;
+    const enum tls_alpn alpn = conn->role == ROLE_GRPC   ? TLS_ALPN_HTTP2
+                               : conn->role == ROLE_OTLP ? TLS_ALPN_EITHER
+                                                         : TLS_ALPN_HTTP1;
 
     assert(identity != NULL);
     make_room(server);
@@ -86,6 +88,7 @@ void conn_tls_leave_handshake(struct conn *conn)
 static void on_established(struct conn *conn)
 {
     conn_tls_leave_handshake(conn);
+    if (tls_chose_http2(conn->tls)) conn->is_http2 = true;
     metric_add(conn->server->metrics, METRIC_TLS_HANDSHAKES, 1);
     conn_deadline(conn, io_now_ns(conn->server->io) + conn->server->config.limits.head_ns_max);
 }

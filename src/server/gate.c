@@ -33,11 +33,6 @@ static bool is_known(enum access_verdict verdict)
     return verdict == ACCESS_FORBIDDEN || verdict == ACCESS_STRANGER;
 }
 
-static const char *role_text(unsigned needs)
-{
-    return needs == ACCESS_INGEST ? "ingest" : needs == ACCESS_QUERY ? "query" : "ops";
-}
-
 static unsigned count_failure(struct conn *conn)
 {
     struct server *const server = conn->server;
@@ -52,11 +47,13 @@ static unsigned count_failure(struct conn *conn)
 
 static void write_refusal(struct refusal *refusal, unsigned needs)
 {
+    char roles[ROLES_TEXT_MAX];
+
     if (refusal->retry_after_s > 0)
         snprintf(refusal->text, sizeof refusal->text, "too many requests without a valid credential");
     else if (refusal->verdict == ACCESS_FORBIDDEN)
-        snprintf(refusal->text, sizeof refusal->text, "the credential does not have the role %s",
-                 role_text(needs));
+        snprintf(refusal->text, sizeof refusal->text, "the credential does not have %s %s",
+                 (needs & (needs - 1)) == 0 ? "the role" : "one of the roles", roles_format(needs, roles));
     else if (refusal->verdict == ACCESS_STRANGER)
         snprintf(refusal->text, sizeof refusal->text, "%s", access_verdict_text(refusal->verdict));
     else
@@ -91,9 +88,10 @@ static unsigned certificate_names(const struct conn *conn, struct digest out[TLS
 }
 
 /* False: refusal says why. */
-static bool pass(struct conn *conn, struct slice path, struct slice authorization, struct refusal *refusal)
+static bool pass(struct conn *conn, struct slice path, bool reads, struct slice authorization,
+                 struct refusal *refusal)
 {
-    const struct access_row *const row = access_row_find(conn->role, path);
+    const struct access_row *const row = access_row_find(conn->role, path, reads);
     char who[CREDENTIAL_NAME_MAX + 1];
 
     if (conn->server->access.access == NULL || (row != NULL && row->open)) return true;
@@ -137,7 +135,8 @@ bool gate_conn(struct conn *conn)
     struct exchange *const exchange = &conn->exchange;
     struct refusal refusal;
 
-    if (pass(conn, request->path, request->authorization, &refusal)) return true;
+    const bool reads = request->method == HTTP1_GET || request->method == HTTP1_HEAD_METHOD;
+    if (pass(conn, request->path, reads, request->authorization, &refusal)) return true;
     const int status = http_status(&refusal);
     if (status == 429) exchange->keep_alive = false; /* and the next one has to connect first */
     exchange->json = http1_media_type_is(request->content_type, "application/json");
@@ -148,7 +147,7 @@ bool gate_conn(struct conn *conn)
     return false;
 }
 
-/* ---- gRPC -----------------------------------------------------------------------------------------------
+/* ---- HTTP/2: gRPC, and plain requests -----------------------------------------------------------------------------------------------
  */
 
 static enum grpc_code grpc_code_of(const struct refusal *refusal)
@@ -164,12 +163,18 @@ bool gate_call(struct call *call, const struct http2_head *head)
     unsigned count;
 
     if (head->too_large) return true; /* the field may be among those that were dropped; refused next */
+    if (call->plain)                  /* refusals speak the encoding of the request */
+        call->json = http1_media_type_is(http2_find_field(head, "content-type", NULL), "application/json");
     const struct slice authorization = http2_find_field(head, "authorization", &count);
     if (count > 1) {
         call_refuse_http(call, "400", GRPC_INVALID_ARGUMENT, "authorization: given more than once");
         return false;
     }
-    if (pass(call->conn, head->path, authorization, &refusal)) return true;
-    call_refuse(call, grpc_code_of(&refusal), refusal.text);
+    const bool reads = slice_is(head->method, "GET") || slice_is(head->method, "HEAD");
+    if (pass(call->conn, call_path(head), reads, authorization, &refusal)) return true;
+    if (call->plain)
+        call_http_refuse_as(call, http_status(&refusal), refusal.text, refusal.retry_after_s);
+    else
+        call_refuse(call, grpc_code_of(&refusal), refusal.text);
     return false;
 }

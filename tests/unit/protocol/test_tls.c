@@ -173,6 +173,11 @@ Test(tls, T12_alpn_must_name_the_listeners_protocol)
     cr_assert_str_eq(chosen, "http/1.1");
     cr_assert(shakes_with(TLS_ALPN_HTTP2, OFFER("\x08http/1.1\x02h2"), chosen));
     cr_assert_str_eq(chosen, "h2");
+    cr_assert(shakes_with(TLS_ALPN_EITHER, OFFER("\x08http/1.1\x02h2"), chosen));
+    cr_assert_str_eq(chosen, "h2", "whatever the client names first");
+    cr_assert(shakes_with(TLS_ALPN_EITHER, OFFER("\x08http/1.1"), chosen));
+    cr_assert_str_eq(chosen, "http/1.1");
+    cr_assert(!shakes_with(TLS_ALPN_EITHER, OFFER("\x03h2c"), chosen));
     cr_assert(!shakes_with(TLS_ALPN_HTTP1, OFFER("\x02h2"), chosen));
     cr_assert(!shakes_with(TLS_ALPN_HTTP2, OFFER("\x08http/1.1"), chosen));
     cr_assert(!shakes_with(TLS_ALPN_HTTP2, OFFER("\x03h2c\x01h"), chosen));
