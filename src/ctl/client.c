@@ -1,7 +1,10 @@
 /* The server closes the connection behind its answer, because it is asked to: so the answer ends where the bytes end. */
 #include "client.h"
 
+#include "access/access.h"
 #include "codec/json_reader.h"
+#include "io/small_file.h"
+#include "io/wire.h"
 #include "out.h"
 
 #include <errno.h>
@@ -13,12 +16,18 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { ANSWER_BYTES_MAX = 64 << 20, PATIENCE_S = 60, HEAD_BYTES_MAX = 1024, ADDRESS_BYTES_MAX = 256 };
+enum {
+    TOKEN_FILE_BYTES_MAX = 4096,
+    ANSWER_BYTES_MAX = 64 << 20,
+    PATIENCE_S = 60,
+    HEAD_BYTES_MAX = 1024,
+    ADDRESS_BYTES_MAX = 256
+};
 
-static bool complain(const char *address, const char *why)
+static bool complain(const struct client *client, const char *why)
 {
     fprintf(stderr, "spanmillctl: %s: %s; is the server running, and is this its query address (--server)?\n",
-            address, why);
+            client->address, why);
     return false;
 }
 
@@ -39,31 +48,78 @@ static int try_connect(const struct addrinfo *found)
     return -1;
 }
 
-/* "host:port", "[::1]:port"; -1 when it cannot be reached. */
-static int open_connection(const char *address)
+/* "host:port", "[::1]:port"; -1 when it cannot be reached. host: without the port. */
+static int open_connection(const char *address, char host[ADDRESS_BYTES_MAX])
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    char host[ADDRESS_BYTES_MAX];
     struct addrinfo *found;
 
     const char *const colon = strrchr(address, ':');
-    if (colon == NULL || strlen(address) >= sizeof host) return -1;
+    if (colon == NULL || strlen(address) >= ADDRESS_BYTES_MAX) return -1;
     const bool bracketed = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
-    snprintf(host, sizeof host, "%.*s", (int)(colon - address) - 2 * bracketed, address + bracketed);
+    snprintf(host, ADDRESS_BYTES_MAX, "%.*s", (int)(colon - address) - 2 * bracketed, address + bracketed);
     if (getaddrinfo(host, colon + 1, &hints, &found) != 0) return -1;
     const int fd = try_connect(found);
     freeaddrinfo(found);
     return fd;
 }
 
+/* False: it was told why. */
+static bool secure(const struct client *client, struct wire *wire, const char *host)
+{
+    struct ssl_ctx_st *rules;
+    const char *why = NULL;
+
+    if (!client->tls && client->ca_file == NULL) return true;
+    if (wire_rules_open(client->ca_file, &rules) != OK) {
+        fprintf(stderr, "spanmillctl: --ca: no certificates of authorities in %s\n",
+                client->ca_file != NULL ? client->ca_file : "what the system trusts");
+        return false;
+    }
+    enum err err = wire_secure(wire, rules, host, false);
+    wire_rules_close(rules); /* the connection holds them */
+    if (err == OK) err = wire_shake(wire, &why);
+    if (err == OK) return true;
+    fprintf(stderr, "spanmillctl: %s: no TLS: %s\n", client->address, why != NULL ? why : err_text(err));
+    return false;
+}
+
+/* ---- who asks -------------------------------------------------------------------------------------------- */
+
+/* The first line, or nothing without a file. False: it was told why. */
+static bool read_token(const struct client *client, char token[ACCESS_TOKEN_MAX + 1])
+{
+    char *text;
+    size_t len;
+
+    token[0] = '\0';
+    if (client->token_file == NULL) return true;
+    const enum err err = small_file_read(client->token_file, SMALL_FILE_SECRET, TOKEN_FILE_BYTES_MAX, &text,
+                                         &len);
+    if (err != OK) {
+        fprintf(stderr, "spanmillctl: --token-file: %s: %s\n", client->token_file, small_file_advice(err));
+        return false;
+    }
+    size_t end = 0;
+    while (text[end] > ' ' && text[end] < 0x7f)
+        end++;
+    const bool good = end > 0 && end <= ACCESS_TOKEN_MAX && strchr("\r\n", text[end]) != NULL;
+    if (good) snprintf(token, ACCESS_TOKEN_MAX + 1, "%.*s", (int)end, text);
+    small_file_forget(text, len);
+    if (!good)
+        fprintf(stderr, "spanmillctl: --token-file: %s: no token in its first line\n", client->token_file);
+    return good;
+}
+
 /* ---- asking ---------------------------------------------------------------------------------------------- */
 
-static bool send_all(int fd, const void *bytes, size_t len)
+static bool send_all(struct wire *wire, const void *bytes, size_t len)
 {
     const char *at = bytes;
 
     while (len > 0) {
-        const ssize_t count = send(fd, at, len, MSG_NOSIGNAL);
+        const struct iovec part = {.iov_base = (void *)(uintptr_t)at, .iov_len = len};
+        const ssize_t count = wire_send(wire, &part, 1);
         if (count < 0 && errno == EINTR) continue;
         if (count <= 0) return false;
         at += count;
@@ -72,20 +128,23 @@ static bool send_all(int fd, const void *bytes, size_t len)
     return true;
 }
 
-static bool send_request(int fd, const char *address, const char *method, const char *target,
-                         struct slice body)
+static bool send_request(struct wire *wire, const char *address, const char *token, const char *method,
+                         const char *target, struct slice body)
 {
     char head[HEAD_BYTES_MAX + 4096];
 
     const int len = snprintf(head, sizeof head,
-                             "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"
+                             "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s"
                              "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                             method, target, address, body.len);
-    if (len < 0 || (size_t)len >= sizeof head) return false;
-    return send_all(fd, head, (size_t)len) && send_all(fd, body.ptr, body.len);
+                             method, target, address, token[0] != '\0' ? "Authorization: Bearer " : "", token,
+                             token[0] != '\0' ? "\r\n" : "", body.len);
+    const bool sent = len > 0 && (size_t)len < sizeof head && send_all(wire, head, (size_t)len) &&
+                      send_all(wire, body.ptr, body.len);
+    explicit_bzero(head, sizeof head);
+    return sent;
 }
 
-static bool receive_all(int fd, struct client_answer *answer)
+static bool receive_all(struct wire *wire, struct client_answer *answer)
 {
     size_t capacity = 0, len = 0;
 
@@ -97,7 +156,7 @@ static bool receive_all(int fd, struct client_answer *answer)
             if (grown == NULL) return false;
             answer->bytes = grown;
         }
-        const ssize_t count = recv(fd, answer->bytes + len, capacity - len - 1, 0);
+        const ssize_t count = wire_receive(wire, answer->bytes + len, capacity - len - 1);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) return false;
         if (count == 0) break;
@@ -119,18 +178,33 @@ static bool take_apart(struct client_answer *answer)
     return true;
 }
 
-bool client_ask(const char *address, const char *method, const char *target, struct slice body,
+/* Asks over a connection, and ends it. */
+static bool converse(const struct client *client, const char *token, const char *method, const char *target,
+                     struct slice body, struct client_answer *out)
+{
+    char host[ADDRESS_BYTES_MAX];
+    struct wire wire = {.fd = open_connection(client->address, host)};
+
+    if (wire.fd < 0) return complain(client, "cannot be reached");
+    const bool secured = secure(client, &wire, host);
+    const bool answered = secured && send_request(&wire, client->address, token, method, target, body) &&
+                          receive_all(&wire, out) && take_apart(out);
+    wire_end(&wire);
+    close(wire.fd);
+    if (secured && !answered) complain(client, "gave no answer");
+    return answered;
+}
+
+bool client_ask(const struct client *client, const char *method, const char *target, struct slice body,
                 struct client_answer *out)
 {
+    char token[ACCESS_TOKEN_MAX + 1];
+
     *out = (struct client_answer){.status = 0};
-    const int fd = open_connection(address);
-    if (fd < 0) return complain(address, "cannot be reached");
-    const bool answered = send_request(fd, address, method, target, body) && receive_all(fd, out) &&
-                          take_apart(out);
-    close(fd);
-    if (answered) return true;
-    client_free(out);
-    return complain(address, "gave no answer");
+    const bool answered = read_token(client, token) && converse(client, token, method, target, body, out);
+    explicit_bzero(token, sizeof token);
+    if (!answered) client_free(out);
+    return answered;
 }
 
 void client_free(struct client_answer *answer)

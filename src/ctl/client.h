@@ -1,13 +1,40 @@
-/* One question to a running server over HTTP/1.1: a connection, a request, an answer, all of it waited for. */
+/* One question to a running server over HTTP/1.1, plain or through TLS: a connection, a request, an answer, all of it waited for. */
 #ifndef CTL_CLIENT_H
 #define CTL_CLIENT_H
 
+#include "arguments.h"
 #include "base/err.h"
 #include "base/slice.h"
 
 #include <stdbool.h>
 
 #define CLIENT_SERVER_DEFAULT "127.0.0.1:16686"
+
+/* Whom to ask, and as whom. All text is borrowed. */
+struct client {
+    const char *address;    /* HOST:PORT of the query listener */
+    const char *token_file; /* its first line is the token; NULL: none is sent */
+    const char *ca_file;    /* authorities in PEM, and TLS; NULL: those that the system trusts */
+    bool tls;
+};
+
+/* The options of a command that asks, for its table of arguments. */
+#define CLIENT_ARGUMENTS(client)                                                                             \
+    {"server",      "HOST:PORT",       "query listener of the server (" CLIENT_SERVER_DEFAULT ")",           \
+     ARGUMENT_TEXT, &(client).address, NULL,                                                                 \
+     NULL},                                                                                                  \
+        {"token-file",                                                                                       \
+         "FILE",                                                                                             \
+         "send the token in the first line of this file",                                                    \
+         ARGUMENT_TEXT,                                                                                      \
+         &(client).token_file,                                                                               \
+         NULL,                                                                                               \
+         NULL},                                                                                              \
+        {"tls", NULL, "the server speaks TLS", ARGUMENT_FLAG, &(client).tls, NULL, NULL},                    \
+    {                                                                                                        \
+        "ca", "FILE", "TLS, and whom to trust, in place of the system's authorities", ARGUMENT_TEXT,         \
+            &(client).ca_file, NULL, NULL                                                                    \
+    }
 
 struct client_answer {
     int status;
@@ -16,10 +43,9 @@ struct client_answer {
 };
 
 /*
- * address: HOST:PORT of the query listener. body: JSON, or empty. False: a line on standard error has said why. The answer is
- * the caller's to free by client_free().
+ * body: JSON, or empty. False: a line on standard error has said why. The answer is the caller's to free by client_free().
  */
-bool client_ask(const char *address, const char *method, const char *target, struct slice body,
+bool client_ask(const struct client *client, const char *method, const char *target, struct slice body,
                 struct client_answer *out);
 void client_free(struct client_answer *answer);
 

@@ -23,14 +23,15 @@ static const char after[] = "Times: Unix nanoseconds, RFC 3339 (2026-03-01T12:00
                             "  spanmillctl pin remove 3\n\n";
 
 struct pin_options {
-    const char *server, *trace, *start, *end, *filter, *owner, *reason, *expires;
+    struct client client;
+    const char *trace, *start, *end, *filter, *owner, *reason, *expires;
     bool json;
 };
 
 static enum ctl_exit ask(const struct pin_options *options, const char *method, const char *target,
                          struct slice body, struct client_answer *answer)
 {
-    if (!client_ask(options->server, method, target, body, answer)) return CTL_UNREADABLE;
+    if (!client_ask(&options->client, method, target, body, answer)) return CTL_UNREADABLE;
     if (client_accepted(answer)) return CTL_FINE;
     client_free(answer);
     return CTL_UNREADABLE;
@@ -121,10 +122,9 @@ static enum ctl_exit carry_out(const struct pin_options *options, const char *ve
 
 enum ctl_exit command_pin(int count, const char *const *words)
 {
-    struct pin_options options = {.server = CLIENT_SERVER_DEFAULT};
+    struct pin_options options = {.client.address = CLIENT_SERVER_DEFAULT};
     const struct argument rows[] = {
-        {"server", "HOST:PORT", "query listener of the server (" CLIENT_SERVER_DEFAULT ")", ARGUMENT_TEXT,
-         &options.server, NULL, NULL},
+        CLIENT_ARGUMENTS(options.client),
         {"trace", "ID", "the trace to hold", ARGUMENT_TEXT, &options.trace, NULL, NULL},
         {"start", "TIME", "spans that begin then or later", ARGUMENT_TEXT, &options.start, NULL, NULL},
         {"end", "TIME", "and before then; without: all that follow", ARGUMENT_TEXT, &options.end, NULL, NULL},

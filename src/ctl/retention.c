@@ -13,7 +13,8 @@ static const char after[] = "  spanmillctl retention preview\n"
                             "  spanmillctl retention preview --age 168h --json | jq '.leavingSpans'\n\n";
 
 struct retention_options {
-    const char *server, *age;
+    struct client client;
+    const char *age;
     uint64_t bytes, free;
     bool bytes_given, free_given, json;
 };
@@ -43,7 +44,7 @@ static enum ctl_exit preview(const struct retention_options *options)
         fprintf(stderr, "spanmillctl retention: --age: write it like 168h or 30d\n");
         return CTL_USAGE;
     }
-    if (!client_ask(options->server, "GET", target, (struct slice){0}, &answer)) return CTL_UNREADABLE;
+    if (!client_ask(&options->client, "GET", target, (struct slice){0}, &answer)) return CTL_UNREADABLE;
     const bool accepted = client_accepted(&answer);
     if (accepted && options->json) {
         listing_raw(answer.body);
@@ -57,10 +58,9 @@ static enum ctl_exit preview(const struct retention_options *options)
 
 enum ctl_exit command_retention(int count, const char *const *words)
 {
-    struct retention_options options = {.server = CLIENT_SERVER_DEFAULT};
+    struct retention_options options = {.client.address = CLIENT_SERVER_DEFAULT};
     const struct argument rows[] = {
-        {"server", "HOST:PORT", "query listener of the server (" CLIENT_SERVER_DEFAULT ")", ARGUMENT_TEXT,
-         &options.server, NULL, NULL},
+        CLIENT_ARGUMENTS(options.client),
         {"age", "DURATION", "as if this were the limit of age", ARGUMENT_TEXT, &options.age, NULL, NULL},
         {"bytes", "N", "as if this were the limit of bytes", ARGUMENT_NUMBER, &options.bytes, NULL,
          &options.bytes_given},

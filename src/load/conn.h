@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 
 #include "answer.h"
-#include "wire.h"
+#include "io/wire.h"
 
 struct grpc;
 struct grpc_request;

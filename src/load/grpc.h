@@ -18,7 +18,7 @@
 #define LOAD_GRPC_H
 
 #include "answer.h"
-#include "wire.h"
+#include "io/wire.h"
 
 struct grpc;
 

@@ -1,9 +1,9 @@
 /*
- * The bytes of a connection: as they are, or through TLS. Calls behave like those of a non-blocking socket: fewer bytes than
- * asked for, or -1 with EAGAIN when it is not the time.
+ * The bytes of a client's connection: as they are, or through TLS. Calls behave like those of the socket below: fewer bytes
+ * than asked for, or -1 with EAGAIN when it is not the time (non-blocking), or the time is over (SO_RCVTIMEO).
  */
-#ifndef LOAD_WIRE_H
-#define LOAD_WIRE_H
+#ifndef IO_WIRE_H
+#define IO_WIRE_H
 
 #include <stdbool.h>
 #include <stddef.h>

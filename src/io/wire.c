@@ -2,7 +2,7 @@
  * OpenSSL over the socket. What is to be sent is gathered into records of 16 KiB, because a head and a body of their own
  * records would cost two; a record that the socket did not take is made of the same bytes again, as OpenSSL wants it.
  */
-#include "wire.h"
+#include "io/wire.h"
 
 #include <errno.h>
 #include <openssl/err.h>
