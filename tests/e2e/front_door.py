@@ -20,6 +20,13 @@ def ctl(*words):
     return run.returncode, run.stdout.strip(), run.stderr
 
 
+def order(server, *words):
+    """A command of spanmillctl that asks the server: (code, output, errors)."""
+    run = subprocess.run([CTL, *words, "--server", f"127.0.0.1:{server.query}"], capture_output=True, text=True, check=False)
+    answers.append((run.stdout + run.stderr).encode())
+    return run.returncode, run.stdout, run.stderr
+
+
 def new_token(path, name, roles, *words):
     code, token, err = ctl("new", path, "--name", name, "--roles", roles, *words)
     if code != 0:
@@ -75,6 +82,20 @@ def call(port, path, token=None, message=None, url="http", options=()):
     answers.append(run.stdout)
     found = re.search(rb"grpc-status: (\d+)", run.stdout)
     return found.group(1).decode() if found else f"{run.returncode} {run.stderr.decode()} {run.stdout[:200]!r}"
+
+
+def ask_h2(port, path, method="POST", token=None, headers=None, body=b"", url="http", options=()):
+    """(status, head) of one plain request over HTTP/2: with prior knowledge, or over TLS by ALPN."""
+    command = ["curl", "-sS", "-m", "20", "--interface", next_source(), "-D", "-", "-o", "/dev/null", "-X", method, *options,
+               "--http2-prior-knowledge" if url == "http" else "--http2"]
+    for name, value in {"Content-Type": PROTOBUF, **(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}.items():
+        command += ["-H", f"{name}: {value}"]
+    if body:
+        command += ["--data-binary", "@-"]
+    run = subprocess.run([*command, f"{url}://127.0.0.1:{port}{path}"], input=body, capture_output=True, check=False)
+    answers.append(run.stdout)
+    found = re.match(rb"HTTP/2 (\d+)", run.stdout)
+    return (int(found.group(1)) if found else f"{run.returncode} {run.stderr.decode()} {run.stdout[:100]!r}"), run.stdout.decode().lower()
 
 
 def differs(is_now, should):
