@@ -357,6 +357,17 @@ static bool is_input(const struct segment *segment, struct segment *const *input
     return false;
 }
 
+bool catalog_has_all(struct catalog *catalog, struct segment *const *inputs, uint32_t count)
+{
+    uint32_t found = 0;
+
+    pthread_mutex_lock(&catalog->mutex);
+    for (uint32_t i = 0; i < catalog->current->segments_count; i++)
+        found += is_input(catalog->current->segments[i], inputs, count);
+    pthread_mutex_unlock(&catalog->mutex);
+    return found == count;
+}
+
 /* What is counted of the segments that are used, and of those no more. */
 static void forget_counts(struct catalog *catalog, const struct segment *segment)
 {

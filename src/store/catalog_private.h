@@ -179,6 +179,12 @@ enum err catalog_publish(struct catalog *catalog, struct segment *replacement);
  */
 void catalog_note_position(struct catalog *catalog, uint16_t shard, uint64_t next_seq, uint64_t sealed_lsn);
 /*
+ * Are all of them of the current version? Asked before an output gets its name, on the thread that alone replaces segments: an
+ * output with a name is believed by the next start, whether it was published or not, and something else may stand for its
+ * inputs by then.
+ */
+bool catalog_has_all(struct catalog *catalog, struct segment *const *inputs, uint32_t count);
+/*
  * Makes the version in which `output` (may be NULL) stands in the place of all inputs, which are of the current
  * version. Under the mutex. Takes over the reference to output, also on failure. ERR_NOT_FOUND: an input is gone.
  */

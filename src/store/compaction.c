@@ -146,6 +146,7 @@ static enum err finish(struct compactor *compactor, struct io *io)
     struct job *const job = &compactor->job;
     struct segment *output;
 
+    if (!catalog_has_all(compactor->catalog, job->inputs, job->plan.count)) return ERR_NOT_FOUND;
     TRY(segment_merged_finish(&job->output, io, &output));
     TRY(catalog_retire(compactor->catalog, io, job->inputs, job->plan.count, output));
     tell(compactor, io);
