@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { FINGERPRINT_BYTES = 512 }; /* longer strings take hash_fast() with a secret seed */
+enum { FINGERPRINT_BYTES = 512 }; /* longer strings are taken in pieces of so many */
 
 struct fingerprint_key {
     uint64_t words[FINGERPRINT_BYTES / 8 + 2];
@@ -22,6 +22,9 @@ struct fingerprint_key {
 
 /* One key for a process: from the random bytes that the kernel gives it at its start. */
 void fingerprint_key_make(struct fingerprint_key *key);
+
+/* Of a string of more than FINGERPRINT_BYTES: use fingerprint(). */
+uint64_t fingerprint_long(const struct fingerprint_key *key, const uint8_t *bytes, size_t len);
 
 static inline uint64_t fingerprint_load(const uint8_t *at)
 {
@@ -36,13 +39,18 @@ static inline unsigned __int128 fingerprint_pair(const uint64_t *key, uint64_t f
     return (unsigned __int128)(first + key[0]) * (second + key[1]);
 }
 
+static inline uint64_t fingerprint_fold(const struct fingerprint_key *key, unsigned __int128 sum)
+{
+    return (uint64_t)sum + (uint64_t)(sum >> 64) * key->fold;
+}
+
 static inline __attribute__((always_inline)) uint64_t fingerprint(const struct fingerprint_key *key,
                                                                   const uint8_t *bytes, size_t len)
 {
     unsigned __int128 sum = (unsigned __int128)len * key->length;
 
     if (__builtin_expect(len >= 16, 1)) {
-        if (__builtin_expect(len > FINGERPRINT_BYTES, 0)) return hash_fast(bytes, len, key->seed);
+        if (__builtin_expect(len > FINGERPRINT_BYTES, 0)) return fingerprint_long(key, bytes, len);
         for (size_t at = 0; at + 16 < len; at += 16)
             sum += fingerprint_pair(key->words + at / 8, fingerprint_load(bytes + at),
                                     fingerprint_load(bytes + at + 8));
@@ -59,7 +67,7 @@ static inline __attribute__((always_inline)) uint64_t fingerprint(const struct f
         sum += fingerprint_pair(key->words,
                                 (uint64_t)bytes[0] << 16 | (uint64_t)bytes[len / 2] << 8 | bytes[len - 1], 0);
     }
-    return (uint64_t)sum + (uint64_t)(sum >> 64) * key->fold;
+    return fingerprint_fold(key, sum);
 }
 
 #endif
