@@ -272,12 +272,14 @@ void compactor_close(struct compactor *compactor, struct io *io)
 
 bool compactor_step(struct compactor *compactor, struct io *io, uint64_t now_ns)
 {
+    if (!catalog_bury(compactor->catalog, io))
+        return false; /* nor does a job end while something has to go */
     if (compactor->job.under_way) {
         const enum err err = go_on(compactor, io);
         if (err != OK) fail(compactor, io, err);
         return err == OK;
     }
-    if (io_now_ns(io) < compactor->rest_until_ns || !catalog_bury(compactor->catalog, io)) return false;
+    if (io_now_ns(io) < compactor->rest_until_ns) return false;
     if (plan(compactor, io, now_ns)) return true;
     give_tools_back(compactor);
     return false;

@@ -316,7 +316,7 @@ static bool take_up(struct eraser *eraser)
 bool eraser_step(struct eraser *eraser, struct io *io)
 {
     if (io_now_ns(io) < eraser->rest_until_ns) return false;
-    if (eraser->rewrite == NULL && !catalog_bury(eraser->config.catalog, io)) return false;
+    if (!catalog_bury(eraser->config.catalog, io)) return false;
     if (!eraser->at_work && !take_up(eraser)) return false;
     const enum err err = eraser->rewrite != NULL ? rewrite_on(eraser, io) : look(eraser, io);
     if (err == OK) return true;

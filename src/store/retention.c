@@ -357,7 +357,6 @@ static enum err look(struct retention *retention, struct io *io, uint64_t now_ns
     struct retention_plan plan = {.leavers = NULL};
     uint64_t total_bytes;
 
-    if (!catalog_bury(catalog, io)) return OK;
     TRY(io_space(io, catalog->dir, &facts.free_bytes, &total_bytes));
     facts.free_bytes += catalog_retired_bytes(catalog); /* on its way: nothing else has to go for it */
     const struct catalog_view *view = catalog_acquire(catalog);
@@ -378,6 +377,7 @@ bool retention_step(struct retention *retention, struct io *io, uint64_t now_ns)
     bool worked = true;
     enum err err;
 
+    if (!catalog_bury(retention->catalog, io)) return false;
     retention->blocks_left = BLOCKS_A_STEP;
     if (retention->sifting.rewrite != NULL) {
         err = sift_on(retention, io);

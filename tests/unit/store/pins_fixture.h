@@ -5,6 +5,7 @@
 #ifndef TEST_STORE_PINS_FIXTURE_H
 #define TEST_STORE_PINS_FIXTURE_H
 
+#include "catalog_private.h"
 #include "compaction_fixture.h"
 #include "store/pins.h"
 #include "store/retention.h"
@@ -57,6 +58,18 @@ static inline void store_append_plain(struct world *world, uint64_t seq, uint64_
     cr_assert(wire_writer_fits(&writer));
     store_append(world, 0, seq, arrival_ns, wire_writer_bytes(&writer));
     cr_assert_eq(segment_seal(world->catalog, world->io, 0), OK);
+}
+
+/* A segment, by number in the version, leaves, and its file cannot be removed at once: it is left behind. */
+static inline void store_leave_a_grave(struct world *world, uint32_t number)
+{
+    const struct catalog_view *const view = catalog_acquire(world->catalog);
+    struct segment *const segment = view->segments[number];
+
+    sim_fail(world->sim, SIM_FAULT_NAME, 1, ERR_IO, false);
+    cr_assert_eq(catalog_retire(world->catalog, world->io, &segment, 1, NULL), OK);
+    catalog_release(world->catalog, view);
+    cr_assert_eq(world->catalog->graves_count, 1);
 }
 
 /* ---- a matcher ----------------------------------------------------------------------------------------- */

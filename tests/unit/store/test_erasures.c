@@ -278,6 +278,23 @@ Test(erasures, D6_failures_are_tried_again)
     }
 }
 
+Test(erasures, D6_a_rewrite_removes_what_others_have_left_behind)
+{
+    struct world world = world_of_days(3);
+    struct erasures *const erasures = erasures_of(&world);
+    struct eraser *const eraser = eraser_of(&world, erasures);
+    const uint64_t id = ask_for(erasures, &world, pin_of_trace(3, 0));
+
+    cr_assert(eraser_step(eraser, world.io));
+    store_leave_a_grave(&world, 2);
+    work(eraser, &world);
+    cr_assert_eq(erasure_of(erasures, id).state, ERASURE_DONE);
+    cr_assert_eq(all_spans_of(&world), 2 * 18);
+    eraser_close(eraser, world.io);
+    erasures_close(erasures);
+    world_close(&world);
+}
+
 struct crashing {
     bool asked, answered, done;
     unsigned images;

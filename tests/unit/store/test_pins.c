@@ -545,3 +545,40 @@ Test(pins, a_rewrite_and_a_merge_side_by_side_lose_nothing)
     cr_assert_eq(spans_of(&world, 7), 4);
     world_close(&world);
 }
+
+/* It is removed before the rewrite leaves something behind itself. */
+Test(pins, D6_a_rewrite_removes_what_others_have_left_behind)
+{
+    struct world world = world_of_days(4);
+    struct pins *const pins = pins_of(&world);
+    const struct retention_config config = {.age_ns = 2 * day_ns + day_ns / 2};
+
+    set_pin(pins, &world, pin_of_trace(7, 0));
+    struct retention *const retention = retention_with(&world, &config, pins);
+    cr_assert(retention_step(retention, world.io, monday_ns + 3 * day_ns));
+    store_leave_a_grave(&world, 3);
+    steps_of(retention, &world, monday_ns + 3 * day_ns);
+    cr_assert_eq(spans_of(&world, 7), 4);
+    cr_assert_eq(spans_of(&world, 8), 0);
+    retention_close(retention, world.io);
+    pins_close(pins);
+    world_close(&world);
+}
+
+Test(pins, D6_a_merge_removes_what_others_have_left_behind)
+{
+    struct world world = world_of_days(4);
+
+    for (uint64_t seq = 5; seq < 8; seq++)
+        store_append_random(&world, 0, seq, monday_ns + 3 * day_ns + seq, seq, 60);
+    cr_assert_eq(segment_seal(world.catalog, world.io, 0), OK);
+    const uint64_t before = all_spans_of(&world);
+    struct compactor *const compactor = compactor_of(&world);
+    cr_assert(compactor_step(compactor, world.io, monday_ns + 10 * day_ns));
+    store_leave_a_grave(&world, 0);
+    while (compactor_step(compactor, world.io, monday_ns + 10 * day_ns)) {
+    }
+    cr_assert_eq(all_spans_of(&world), before - TRACES_A_DAY * 4);
+    compactor_close(compactor, world.io);
+    world_close(&world);
+}
