@@ -19,6 +19,7 @@
 #include <stdlib.h>
 
 enum { BLOCKS_A_STEP = 32 };
+enum { CLEAN, DIRTY }; /* of a block: files never change, so a verdict is good for the job */
 static const uint64_t REST_NS = 60 * NS_PER_S; /* after a failure */
 static const uint64_t PAUSE_NS = 2 * NS_PER_S; /* while something is waited for */
 
@@ -34,7 +35,7 @@ struct eraser {
     bool at_work;
     struct erasure job;
     bool sealed;         /* all that the job covers is in segments */
-    struct id_map clean; /* blocks */
+    struct id_map known; /* blocks that were looked into: DIRTY or CLEAN */
     uint64_t rest_until_ns;
     const struct catalog_view *view; /* of the rewrite */
     struct rewrite *rewrite;
@@ -197,19 +198,20 @@ static enum err look_into(struct eraser *eraser, struct io *io, struct looking *
                           bool *dirty)
 {
     const uint64_t key = key_of(&catalog_block(looking->view, block)->summary);
-    uint64_t *bits = NULL;
+    const uint64_t *const verdict = id_map_find(&eraser->known, key);
 
-    *dirty = false;
-    if (id_map_find(&eraser->clean, key) != NULL) return OK;
+    *dirty = verdict != NULL && *verdict == DIRTY;
+    if (verdict != NULL) return OK;
     if (looking->blocks_left == 0) {
         looking->more = true;
         return OK;
     }
     looking->blocks_left--;
+    uint64_t *bits = NULL;
     TRY(mark(eraser, looking->view, io, block, &bits));
     *dirty = bits != NULL;
     free(bits);
-    return *dirty || id_map_put(&eraser->clean, key, 1) ? OK : ERR_NO_MEMORY;
+    return id_map_put(&eraser->known, key, *dirty ? DIRTY : CLEAN) ? OK : ERR_NO_MEMORY;
 }
 
 static bool is_damaged(const struct segment *segment)
@@ -268,7 +270,7 @@ static enum err look_at_all(struct eraser *eraser, struct io *io, struct looking
 static void put_down(struct eraser *eraser, struct io *io)
 {
     end_rewrite(eraser, io);
-    id_map_deinit(&eraser->clean);
+    id_map_deinit(&eraser->known);
     eraser->at_work = false;
 }
 

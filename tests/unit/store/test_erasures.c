@@ -252,6 +252,32 @@ Test(erasures, D10_a_damaged_block_is_told)
     world_close(&world);
 }
 
+/* More of them than a step reads: what is behind them is looked at all the same, and the job ends. */
+Test(erasures, D10_very_many_damaged_segments_are_told)
+{
+    enum { DAMAGED = 70 };
+    struct world world = new_world();
+    struct erasures *const erasures = erasures_of(&world);
+    struct eraser *const eraser = eraser_of(&world, erasures);
+    const struct plain_span span = {3, 1, monday_ns, "work"};
+
+    for (uint32_t i = 0; i < DAMAGED; i++) {
+        store_append_random(&world, 0, 2 * i + 1, monday_ns + i * day_ns, i, 10);
+        store_append_plain(&world, 2 * i + 2, monday_ns + i * day_ns, &span, 1);
+        catalog_fence(world.catalog, 0, 2 * i + 1);
+    }
+    store_append_plain(&world, 2 * DAMAGED + 1, monday_ns + DAMAGED * day_ns, &span, 1);
+    const uint64_t id = ask_for(erasures, &world, pin_of_trace(3, 0));
+    work(eraser, &world);
+    const struct erasure erasure = erasure_of(erasures, id);
+    cr_assert_eq(erasure.state, ERASURE_INCOMPLETE);
+    cr_assert_eq(erasure.unreadable, DAMAGED);
+    cr_assert_eq(erasure.segments, 1);
+    eraser_close(eraser, world.io);
+    erasures_close(erasures);
+    world_close(&world);
+}
+
 /* ---- failing and crashing ------------------------------------------------------------------------------- */
 
 Test(erasures, D6_failures_are_tried_again)
