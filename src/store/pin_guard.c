@@ -37,7 +37,8 @@ struct pin_guard {
     struct id_map looked;        /* blocks */
     struct id_map traces;        /* by filter_hash_trace(): place of the pin */
     struct id_map shares;        /* by segment: spans and place of the pin */
-    size_t shares_of;            /* how many traces were pinned when shares was begun */
+    size_t shares_of;            /* how many traces were pinned when shares was begun, */
+    bool shares_overflown;       /* and whether there were more */
 };
 
 enum err pin_guard_open(struct pins *pins, const struct selector_matcher *matcher, size_t traces_max,
@@ -324,9 +325,10 @@ static enum err find_share(struct pin_guard *guard, uint32_t number, struct pin_
     const struct segment_identity *const identity = &guard->look.view->segments[number]->identity;
     const uint64_t key = key_of(identity->shard, identity->seq);
 
-    if (guard->shares_of != guard->traces.count) {
+    if (guard->shares_of != guard->traces.count || guard->shares_overflown != guard->overflown) {
         id_map_deinit(&guard->shares);
         guard->shares_of = guard->traces.count;
+        guard->shares_overflown = guard->overflown;
     }
     const uint64_t *const known = id_map_find(&guard->shares, key);
     if (known != NULL) {

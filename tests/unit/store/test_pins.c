@@ -582,3 +582,30 @@ Test(pins, D6_a_merge_removes_what_others_have_left_behind)
     compactor_close(compactor, world.io);
     world_close(&world);
 }
+
+/* What was told of a segment before there were too many traces is not believed afterwards. */
+Test(pins, that_come_to_mean_too_many_traces_keep_what_was_judged_before)
+{
+    struct world world = world_of_days(4);
+    struct pins *const pins = pins_of(&world);
+    const struct plain_span late = {900, 0, monday_ns + 2 * day_ns + 7, "work"};
+    const struct catalog_view *view = catalog_acquire(world.catalog);
+    struct pin_guard *guard;
+    struct pin_share share;
+
+    set_pin(pins, &world, pin_of_range(monday_ns + 2 * day_ns, monday_ns + 3 * day_ns, "", 0));
+    cr_assert_eq(pin_guard_open(pins, &plain_matcher, TRACES_A_DAY + 2, &guard), OK);
+    pin_guard_begin(guard, &(struct pin_guard_look){.view = view, .io = world.io, .horizon_ns = monday_ns});
+    cr_assert_eq(pin_guard_share(guard, 1, &share), OK);
+    cr_assert_eq(share.spans, 8, "%llu", (unsigned long long)share.spans);
+    store_append_plain(&world, 5, monday_ns + 4 * day_ns, &late, 1);
+    catalog_release(world.catalog, view);
+    view = catalog_acquire(world.catalog);
+    pin_guard_begin(guard, &(struct pin_guard_look){.view = view, .io = world.io, .horizon_ns = monday_ns});
+    cr_assert_eq(pin_guard_share(guard, 1, &share), OK);
+    cr_assert_eq(share.spans, segment_spans(view->segments[1]));
+    pin_guard_close(guard);
+    catalog_release(world.catalog, view);
+    pins_close(pins);
+    world_close(&world);
+}
