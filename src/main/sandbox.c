@@ -345,6 +345,12 @@ static bool add(scmp_filter_ctx filter, uint32_t action, const char *name)
            seccomp_rule_add(filter, action, number, 0) == 0; /* not on every machine */
 }
 
+/* A condition on an argument; `mask` and a value for SCMP_CMP_MASKED_EQ. */
+static struct scmp_arg_cmp when(unsigned argument, enum scmp_compare compare, scmp_datum_t a, scmp_datum_t b)
+{
+    return (struct scmp_arg_cmp){.arg = argument, .op = compare, .datum_a = a, .datum_b = b};
+}
+
 /* Memory is never both written and executed; new threads, no new processes; registered rings, nothing else of rings. */
 static bool add_conditions(scmp_filter_ctx filter)
 {
@@ -353,19 +359,19 @@ static bool add_conditions(scmp_filter_ctx filter)
 
     for (unsigned i = 0; i < 2; i++)
         good = good && seccomp_rule_add(filter, SCMP_ACT_ALLOW, mappers[i], 1,
-                                        SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0;
+                                        when(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0;
     for (unsigned opcode = 20; opcode <= 21; opcode++) /* IORING_(UN)REGISTER_RING_FDS: a ring is closed */
         good = good && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(io_uring_register), 1,
-                                        SCMP_A1(SCMP_CMP_EQ, opcode)) == 0;
+                                        when(1, SCMP_CMP_EQ, opcode, 0)) == 0;
     return good &&
            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                            SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) == 0 &&
+                            when(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) == 0 &&
            seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) ==
                0 && /* its flags cannot be seen */
-           seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)) ==
-               0 &&
+           seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                            when(0, SCMP_CMP_EQ, PR_SET_NAME, 0)) == 0 &&
            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())) == 0; /* abort() */
+                            when(0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)) == 0; /* abort() */
 }
 
 static bool load_filter(void)
