@@ -39,7 +39,8 @@
     X(IGNORE_PINS, "store/pin_guard", "pins hold nothing")                                                   \
     X(REWRITE_REUSES_SEQ, "store/rewrite", "a rewrite takes the numbers of an unfinished merge")             \
     X(ERASE_FORGETS_LIVE, "store/eraser", "an erasure is done while live blocks are not sealed")             \
-    X(ERASE_FORGETS_OPEN, "store/eraser", "an erasure is done while a segment is not closed")
+    X(ERASE_FORGETS_OPEN, "store/eraser", "an erasure is done while a segment is not closed")               \
+    X(SCRUB_ONLY_COUNTS, "store/scrub", "a rotten block is told, but not fenced")
 
 enum seeded_bug {
     SEEDED_BUG_NONE,

@@ -84,23 +84,6 @@ static enum err check_sections(struct verify *verify)
     return OK;
 }
 
-static enum err check_gaps(struct verify *verify)
-{
-    const struct block_header *const header = &verify->reader->header;
-    struct extent *const extents = malloc(((size_t)header->sections + 2) * sizeof *extents);
-
-    if (extents == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < header->sections; i++)
-        extents[i] = (struct extent){verify->reader->sections[i].offset, verify->reader->sections[i].stored};
-    extents[header->sections] = (struct extent){0, BLOCK_HEADER_BYTES};
-    extents[header->sections + 1] = (struct extent){header->table_offset,
-                                                    header->sections * sizeof(struct block_section)};
-    const enum err err = look_gaps(&verify->reader->source, extents, header->sections + 2, header->bytes,
-                                   tell_gap, verify);
-    free(extents);
-    return is_fault(err) ? OK : err;
-}
-
 /* ---- pages ------------------------------------------------------------------------------------------- */
 
 static void count_row(struct verify *verify, uint32_t i)
@@ -387,7 +370,7 @@ static enum err check(struct verify *verify, const struct block_summary *expecte
     if (expected != NULL && !same_summary(expected, &verify->reader->summary))
         tell(verify, "the block is not the one that the directory means");
     TRY(check_sections(verify));
-    TRY(check_gaps(verify));
+    TRY(look_block_gaps(verify->reader, tell_gap, verify));
     return verify->faults == 0 ? check_inside(verify, filters) : OK;
 }
 

@@ -1,6 +1,8 @@
 /* Reads what lies between the parts, a page at a time. */
 #include "look_gaps.h"
 
+#include "block_reader.h"
+
 #include <stdlib.h>
 
 enum { PIECE_BYTES = 4096 };
@@ -56,4 +58,21 @@ enum err look_gaps(const struct block_source *source, struct extent *extents, ui
         at = behind > at ? behind : at;
     }
     return at < end ? look_gap(source, at, end, tell, context) : OK;
+}
+
+enum err look_block_gaps(const struct block_reader *reader, look_fault_fn *tell, void *context)
+{
+    const struct block_header *const header = &reader->header;
+    struct extent *const extents = malloc(((size_t)header->sections + 2) * sizeof *extents);
+
+    if (extents == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < header->sections; i++)
+        extents[i] = (struct extent){reader->sections[i].offset, reader->sections[i].stored};
+    extents[header->sections] = (struct extent){0, BLOCK_HEADER_BYTES};
+    extents[header->sections + 1] = (struct extent){header->table_offset,
+                                                    header->sections * sizeof(struct block_section)};
+    const enum err err = look_gaps(&reader->source, extents, header->sections + 2, header->bytes, tell,
+                                   context);
+    free(extents);
+    return err == ERR_NO_MEMORY ? err : OK;
 }

@@ -18,6 +18,10 @@ struct extent {
 enum err look_gaps(const struct block_source *source, struct extent *extents, uint32_t count, uint64_t end,
                    look_fault_fn *tell, void *context);
 
+/* The same of a block, whose header and section table are sound. What cannot be read is told, and no error. */
+struct block_reader;
+enum err look_block_gaps(const struct block_reader *reader, look_fault_fn *tell, void *context);
+
 static inline void look_tell(look_fault_fn *tell, void *context, const char *what, uint64_t offset)
 {
     const struct look_fault fault = {
