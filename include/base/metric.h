@@ -60,6 +60,12 @@
     X(METRIC_STORED_BLOCKS, GAUGE, "segment_blocks", "blocks in segments")                                   \
     X(METRIC_STORED_SPANS, GAUGE, "segment_spans", "spans in segments")                                      \
     X(METRIC_STORED_BYTES, GAUGE, "segment_bytes", "bytes of segment files")                                 \
+    X(METRIC_FENCED, GAUGE, "fenced_blocks", "damaged blocks: answers that need them are partial")           \
+    X(METRIC_SCRUBBED_BYTES, COUNTER, "scrubbed_bytes_total", "bytes of segments read again")                \
+    X(METRIC_SCRUB_FAULTS, COUNTER, "scrub_faults_total", "damage found by reading segments again")          \
+    X(METRIC_SCRUB_PASSES, COUNTER, "scrub_passes_total", "times that all segments were read again")         \
+    X(METRIC_SCRUB_LAST, GAUGE, "scrub_last_pass_timestamp_seconds",                                         \
+      "when all segments had last been read again, seconds since 1970; 0: never")                            \
     X(METRIC_SEGMENTS_WAITING, GAUGE, "segments_waiting",                                                    \
       "segments whose window is over and that are not merged yet")                                           \
     X(METRIC_MERGES, COUNTER, "merges_total", "merges of segments")                                          \

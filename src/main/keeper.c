@@ -9,6 +9,7 @@
 #include "io/io.h"
 #include "placement.h"
 #include "query/selection.h"
+#include "rest.h"
 #include "store/compaction.h"
 #include "store/erasures.h"
 #include "store/retention.h"
@@ -17,10 +18,9 @@
 
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
-enum { NICENESS = 10, LOOK_MS = 1000 };
-static const uint64_t RETENTION_NS = 5 * NS_PER_S;
+enum { NICENESS = 10 };
+static const uint64_t LOOK_NS = NS_PER_S, RETENTION_NS = 5 * NS_PER_S;
 
 /* What was acknowledged when a job was taken up first: the newest live block of each shard that had rows. */
 struct cut {
@@ -40,10 +40,7 @@ struct keeper {
     struct compaction_config compaction;
     uint64_t looked_ns;  /* for what has expired */
     uint64_t counted_ns; /* gauges */
-    /* told to sleep until something changes, or it is over */
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    bool stopping;
+    struct rest rest;
 };
 
 /* ---- figures ------------------------------------------------------------------------------------------ */
@@ -93,6 +90,7 @@ static void tell_store(struct keeper *keeper)
     metric_set(metrics, METRIC_STORED_BLOCKS, size.blocks);
     metric_set(metrics, METRIC_STORED_SPANS, size.spans);
     metric_set(metrics, METRIC_STORED_BYTES, size.bytes);
+    metric_set(metrics, METRIC_FENCED, catalog_fenced(catalog));
     metric_set(metrics, METRIC_RETIRED_BYTES, catalog_retired_bytes(catalog));
     metric_set(metrics, METRIC_SEGMENTS_WAITING,
                compaction_debt(catalog, &keeper->compaction, io_wall_ns(keeper->io)));
@@ -152,25 +150,6 @@ static bool all_sealed(void *context, uint64_t job)
     return true;
 }
 
-static bool is_stopping(struct keeper *keeper)
-{
-    pthread_mutex_lock(&keeper->mutex);
-    const bool stopping = keeper->stopping;
-    pthread_mutex_unlock(&keeper->mutex);
-    return stopping;
-}
-
-static void sleep_until_next_look(struct keeper *keeper)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LOOK_MS / 1000;
-    pthread_mutex_lock(&keeper->mutex);
-    if (!keeper->stopping) pthread_cond_timedwait(&keeper->changed, &keeper->mutex, &until);
-    pthread_mutex_unlock(&keeper->mutex);
-}
-
 static void *run(void *context)
 {
     struct keeper *const keeper = context;
@@ -178,7 +157,7 @@ static void *run(void *context)
     placement_name("keeper");
     if (setpriority(PRIO_PROCESS, 0 /* on Linux: this thread */, NICENESS) != 0)
         log_warn("main", "the keeper runs at normal priority", "niceness=%d", NICENESS);
-    while (!is_stopping(keeper)) {
+    while (!rest_is_over(&keeper->rest)) {
         bool worked = expire(keeper);
         worked = eraser_step(keeper->eraser, keeper->io) || worked;
         if (keeper->compactor != NULL)
@@ -186,7 +165,7 @@ static void *run(void *context)
         let_go(keeper);
         tell_counts(keeper);
         tell_store(keeper);
-        if (!worked) sleep_until_next_look(keeper);
+        if (!worked) rest_for(&keeper->rest, LOOK_NS);
     }
     return NULL;
 }
@@ -256,17 +235,6 @@ static enum err open_keeper(struct keeper *keeper)
     return compactor_open(world->catalog, &keeper->compaction, &keeper->compactor);
 }
 
-static void init_waiting(struct keeper *keeper)
-{
-    pthread_condattr_t monotonic;
-
-    pthread_mutex_init(&keeper->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&keeper->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
 bool keeper_start(struct world *world)
 {
     struct keeper *const keeper = calloc(1, sizeof *keeper);
@@ -274,7 +242,7 @@ bool keeper_start(struct world *world)
     if (keeper == NULL) return false;
     keeper->world = world;
     world->keeper = keeper;
-    init_waiting(keeper);
+    rest_init(&keeper->rest);
     const enum err err = open_keeper(keeper);
     if (err == OK && pthread_create(&keeper->pthread, NULL, run, keeper) == 0) return true;
     log_error("main", "cannot start the keeper of segments", "error=\"%s\"", err_text(err));
@@ -285,17 +253,13 @@ void keeper_stop(struct world *world)
 {
     struct keeper *const keeper = world->keeper;
 
-    pthread_mutex_lock(&keeper->mutex);
-    keeper->stopping = true;
-    pthread_cond_signal(&keeper->changed);
-    pthread_mutex_unlock(&keeper->mutex);
+    rest_end(&keeper->rest);
     pthread_join(keeper->pthread, NULL);
     if (keeper->compactor != NULL) compactor_close(keeper->compactor, keeper->io);
     eraser_close(keeper->eraser, keeper->io);
     retention_pause(keeper->retention, keeper->io);
     io_close(keeper->io);
-    pthread_cond_destroy(&keeper->changed);
-    pthread_mutex_destroy(&keeper->mutex);
+    rest_deinit(&keeper->rest);
     world->keeper = NULL;
     free(keeper);
 }

@@ -90,6 +90,9 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
     X(RETENTION_FREE, "retention.free", SIZE, "1GiB", "0B", "1024TiB",                                       \
       "the oldest segments are removed when the disk has less room left, at most a tenth of it; 0B: "        \
       "never, requests are then refused while the disk is full")                                             \
+    X(SCRUB_EVERY, "scrub.every", DURATION, "30d", "0s", "36500d",                                           \
+      "all segments are read again so often, to find bits that have changed; 0s: never")                     \
+    X(SCRUB_RATE, "scrub.rate", SIZE, "4MiB", "4KiB", "64GiB", "read so, at most, per second")               \
     X(BODY_MAX, "limits.body", SIZE, "16MiB", "1KiB", "64MiB", "request body as received")                   \
     X(PLAIN_MAX, "limits.plain", SIZE, "64MiB", "1KiB", "64MiB", "request body after decompression")         \
     X(CONNS, "limits.connections", COUNT, "4096", "1", "65536", "connections per shard")                     \

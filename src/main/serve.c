@@ -23,6 +23,7 @@
 #include "port.h"
 #include "process.h"
 #include "sandbox.h"
+#include "scrub_thread.h"
 #include "shard/sealer.h"
 #include "steering.h"
 #include "store/segment.h"
@@ -276,8 +277,8 @@ static size_t print_metrics(char *text, size_t capacity)
 
 static bool open_ops(struct world *world)
 {
-    static const struct metrics *sets[SHARDS_MAX + 4];
-    static const char *names[SHARDS_MAX + 4];
+    static const struct metrics *sets[SHARDS_MAX + 5];
+    static const char *names[SHARDS_MAX + 5];
     static char numbers[SHARDS_MAX][12];
     static const char remark[] =
         "exposed: addresses can be reached from other hosts without TLS or authentication "
@@ -297,6 +298,8 @@ static bool open_ops(struct world *world)
     names[count++] = "query";
     sets[count] = &world->keeper_metrics;
     names[count++] = "keeper";
+    sets[count] = &world->scrub_metrics;
+    names[count++] = "scrubber";
     const struct ops_config config = {
         .sets = sets,
         .set_names = names,
@@ -539,6 +542,7 @@ static void stop(struct world *world)
     ops_stopping(world->ops);
     enter_phase(world, PHASE_DRAIN);
     keeper_stop(world);
+    scrub_thread_stop(world);
     wait_for_stop(world, STATE_DRAINED, &ticks_left);
     query_close(world->query); /* its workers hold live blocks, segments and tickets */
     enter_phase(world, PHASE_CLOSE);
@@ -627,7 +631,8 @@ int serve(const struct options *options)
     enter_phase(&world, PHASE_SERVE);
     wait_for_start(&world, STATE_SERVING);
     sealer_build_filters(world.sealer);
-    if (!keeper_start(&world) || !close_calls(&sandbox)) end_at_once(EXIT_FAILED);
+    if (!keeper_start(&world) || !scrub_thread_start(&world) || !close_calls(&sandbox))
+        end_at_once(EXIT_FAILED);
     tell_ready(&world);
     wait_for_signal(&world);
     stop(&world);

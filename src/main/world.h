@@ -95,6 +95,8 @@ struct world {
     struct retention *keeping;   /* steps are the keeper's, previews the queries' */
     struct keeper *keeper;       /* of segments; its metrics are its own thread's */
     alignas(64) struct metrics keeper_metrics;
+    struct scrub_thread *scrub_thread; /* NULL: switched off */
+    alignas(64) struct metrics scrub_metrics;
     struct query *query;
     alignas(64) struct metrics query_metrics;
     struct shard *query_shards[SHARDS_MAX];

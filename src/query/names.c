@@ -163,7 +163,8 @@ static enum err add_block(struct names *names, uint32_t block)
     switch (err) {
     case OK: coverage->blocks++; return OK;
     case ERR_NOT_FOUND: coverage->blocks_skipped++; return OK;
-    case ERR_CORRUPT: coverage->fenced_blocks++; return OK;
+    case ERR_CORRUPT:
+    case ERR_IO: coverage->fenced_blocks++; return OK; /* work_is_damage() */
     default: return err;
     }
 }

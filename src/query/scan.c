@@ -229,7 +229,7 @@ static enum err scan_block(const struct offering *offering, uint32_t number)
     enum err err = work_open_block(scan->work, number, &open);
     if (err == OK) err = work_close_block(scan->work, open, scan_open_block(offering, open));
     block->looked = true;
-    block->fenced = err == ERR_CORRUPT;
+    block->fenced = work_is_damage(err);
     return block->fenced ? OK : err;
 }
 

@@ -229,7 +229,7 @@ static enum err gather_block(struct gathering *gathering, uint32_t number, const
     if (err == OK)
         err = work_close_block(scan->work, open, gather_open_block(gathering, number, open, wanted));
     block->looked = true;
-    block->fenced = err == ERR_CORRUPT;
+    block->fenced = work_is_damage(err);
     return block->fenced ? OK : err;
 }
 

@@ -223,9 +223,9 @@ static enum err collect_block(struct collect *collect, uint32_t block)
     enum err err = work_open_block(work, block, &open);
     if (err == OK) {
         err = work_close_block(work, open, collect_open_block(collect, open));
-        work->coverage.blocks += err != ERR_CORRUPT;
+        work->coverage.blocks += !work_is_damage(err);
     }
-    if (err != ERR_CORRUPT) return err;
+    if (!work_is_damage(err)) return err;
     work->coverage.fenced_blocks++;
     collect->trace->count = spans_before; /* all of a block or nothing */
     collect->trace->bytes = bytes_before;

@@ -51,8 +51,8 @@ struct work {
 enum err work_check(const struct work *work);
 
 /*
- * Opens a block of the snapshot and charges its memory. ERR_CORRUPT: it is fenced; the query goes on without
- * it, and its coverage says so.
+ * Opens a block of the snapshot and charges its memory. Damage (work_is_damage()): the query goes on without the block, and
+ * its coverage says so; ERR_CORRUPT: it is fenced.
  */
 enum err work_open_block(struct work *work, uint32_t block, struct open_block **out);
 /*
@@ -60,5 +60,11 @@ enum err work_open_block(struct work *work, uint32_t block, struct open_block **
  * (ERR_TOO_LARGE); ERR_CORRUPT fences it for everybody.
  */
 enum err work_close_block(struct work *work, struct open_block *open, enum err err);
+
+/* Does the error say that a block is damaged, or cannot be read? It costs the block, not the answer. */
+static inline bool work_is_damage(enum err err)
+{
+    return err == ERR_CORRUPT || err == ERR_IO;
+}
 
 #endif

@@ -107,18 +107,32 @@ static const char *why_not_ready(const struct ops *ops, unsigned *shard)
     return NULL;
 }
 
+static uint64_t fenced_blocks(const struct ops *ops)
+{
+    uint64_t fenced = 0;
+
+    for (size_t i = 0; i < ops->config.sets_count; i++)
+        fenced += metric_get(ops->config.sets[i], METRIC_FENCED);
+    return fenced;
+}
+
+/* Damage at rest is told, but takes nothing away from being ready: spans are taken, and questions answered. */
 static void handle_ready(struct exchange *exchange, void *context)
 {
     const struct ops *const ops = context;
     const char *const remark = ops->config.remark != NULL ? ops->config.remark : "";
+    const uint64_t fenced = fenced_blocks(ops);
     unsigned shard;
-    char text[512];
+    char text[512], damage[96] = "";
 
+    if (fenced > 0)
+        snprintf(damage, sizeof damage, "damaged blocks: %" PRIu64 "; answers that need them are partial\n",
+                 fenced);
     const char *const why = why_not_ready(ops, &shard);
     if (why == NULL)
-        snprintf(text, sizeof text, "ready\n%s", remark);
+        snprintf(text, sizeof text, "ready\n%s%s", damage, remark);
     else
-        snprintf(text, sizeof text, "not ready: shard %u: %s\n%s", shard, why, remark);
+        snprintf(text, sizeof text, "not ready: shard %u: %s\n%s%s", shard, why, damage, remark);
     answer_text(exchange, why == NULL ? 200 : 503, text);
 }
 

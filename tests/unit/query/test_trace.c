@@ -426,3 +426,29 @@ Test(trace, in_a_damaged_block_makes_the_answer_partial)
     cr_assert_eq(catalog_fenced(store.catalog), 1);
     store_close(&store);
 }
+
+/* A device error costs the block for this answer only: the next question tries again. */
+Test(trace, in_a_block_that_cannot_be_read_makes_the_answer_partial)
+{
+    static const enum request_kind kinds[] = {REQUEST_TRACE, REQUEST_SEARCH, REQUEST_SERVICES};
+    static struct otlp_text text, other;
+
+    one_span(&text, 10, "a");
+    many_spans(&other, 200);
+    store_open(&store);
+    send(&other, STORE_SEALED);
+    send(&text, STORE_LIVE);
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        store_forget_blocks(&store);
+        sim_fail(store.sim, SIM_FAULT_READ, 1, ERR_IO, true);
+        struct asked asked = store_ask(&store, kinds[i], kinds[i] == REQUEST_TRACE ? SOME_ID : NULL, "");
+        cr_assert_eq(asked.err, OK);
+        cr_assert_eq(asked.coverage.fenced_blocks, 1);
+        cr_assert_not_null(strstr(asked.text, "\"partial\":true"));
+        asked_free(&asked);
+        sim_forgive(store.sim);
+    }
+    cr_assert_eq(catalog_fenced(store.catalog), 0);
+    cr_assert_eq(spans_of_trace(), 201);
+    store_close(&store);
+}
