@@ -16,7 +16,8 @@
     X(ERR_NOT_FOUND, "not found", 404, 5)                                                                    \
     X(ERR_FULL, "no room at the moment", 503, 14)                                                            \
     X(ERR_BUSY, "held by somebody else", 503, 14)                                                            \
-    X(ERR_READ_ONLY, "not accepting data until restart", 503, 14)                                            \
+    X(ERR_READ_ONLY, "not accepting data", 503, 14)                                                          \
+    X(ERR_STALLED, "the disk does not answer", 503, 14)                                                      \
     X(ERR_CLOSING, "shutting down", 503, 14)                                                                 \
     X(ERR_CANCELLED, "cancelled", 503, 1)                                                                    \
     X(ERR_DEADLINE, "took too long", 504, 4)                                                                 \

@@ -47,7 +47,13 @@
     X(METRIC_JOURNAL_BYTES, COUNTER, "journal_written_bytes_total", "journal bytes written")                 \
     X(METRIC_JOURNAL_PINNED_BYTES, GAUGE, "journal_pinned_bytes", "journal bytes not yet sealed")            \
     X(METRIC_JOURNAL_FAILURES, COUNTER, "journal_write_failures_total", "journal writes that failed")        \
-    X(METRIC_READ_ONLY, GAUGE, "read_only", "1 when the shard refuses ingest until restart")                 \
+    X(METRIC_JOURNAL_RESUMPTIONS, COUNTER, "journal_resumptions_total",                                      \
+      "times that the journal went on in another file")                                                      \
+    X(METRIC_READ_ONLY, GAUGE, "read_only",                                                                  \
+      "1 while the shard refuses ingest, for a journal write has failed and no other file can be made")      \
+    X(METRIC_JOURNAL_STALLED, GAUGE, "journal_stalled",                                                      \
+      "1 while a journal write waits for the disk for longer than io.stall, and ingest is refused")          \
+    X(METRIC_JOURNAL_STALLS, COUNTER, "journal_stalls_total", "times that this has happened")                \
     X(METRIC_LIVE_SPANS, GAUGE, "live_spans", "spans in live blocks")                                        \
     X(METRIC_LIVE_BLOCKS, GAUGE, "live_blocks", "live blocks in use")                                        \
     X(METRIC_BLOCKS_SEALED, COUNTER, "blocks_sealed_total", "blocks written to segments")                    \

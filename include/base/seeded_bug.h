@@ -40,6 +40,9 @@
     X(REWRITE_REUSES_SEQ, "store/rewrite", "a rewrite takes the numbers of an unfinished merge")             \
     X(ERASE_FORGETS_LIVE, "store/eraser", "an erasure is done while live blocks are not sealed")             \
     X(ERASE_FORGETS_OPEN, "store/eraser", "an erasure is done while a segment is not closed")               \
+    X(FOLLOW_FAILED_FRAMES, "store/journal_replay", "frames whose write had failed are taken for the log")   \
+    X(KEEP_FAILED_ROWS, "shard/live_set", "rows whose journal write failed stay when the journal goes on")   \
+    X(NO_WATCHDOG, "shard/trouble", "a disk that does not answer is not noticed")                            \
     X(SCRUB_ONLY_COUNTS, "store/scrub", "a rotten block is told, but not fenced")
 
 enum seeded_bug {

@@ -51,6 +51,7 @@ struct shard_config {
     uint64_t plain_bytes_max;      /* inflated; default 64 MiB */
     uint64_t live_age_ns_max;      /* close after this age; default 10 min */
     uint64_t segment_window_ns;    /* an idle shard's segment is closed after this time; 0: never */
+    uint64_t stall_ns_max; /* a journal write that takes longer: ingest is refused until it lands; 0: never */
     bool accept_journal_damage;
 };
 enum err shard_open(const struct shard_config *config, struct shard **out);

@@ -8,10 +8,12 @@
  *   journal_start()     writes the GENERATION frame; from here on the journal takes frames
  *   journal_append() ...
  *   journal_release()   what is below the sealed LSN may be recycled
+ *   journal_resume()    after a failed write: goes on, in another file
  *   journal_close()     after everything in flight has landed (journal_idle())
  *
  * Frames become durable in LSN order: done callbacks run in the order of the appends. After a failed write
- * every pending and later frame fails with ERR_READ_ONLY until the process is restarted.
+ * every pending and later frame fails with ERR_READ_ONLY until journal_resume(). What failed so may be found by a
+ * recovery, unless the first frame after the resumption is durable: then it is gone for good.
  */
 #ifndef STORE_JOURNAL_H
 #define STORE_JOURNAL_H
@@ -142,6 +144,18 @@ void journal_release(struct journal *journal, uint64_t sealed_lsn);
  */
 bool journal_wants_file(const struct journal *journal);
 enum err journal_prepare_file(struct journal *journal, struct io *background);
+
+/*
+ * The way out of a failure. The file whose write failed is not written again in this life. While the journal is read-only
+ * and idle, journal_wants_file() asks for one more file: that it could be made, synced and named proves that the disk takes
+ * writes again. Once it is adopted (by journal_flush()) journal_may_resume() is true, and journal_resume() queues a
+ * GENERATION frame that takes up the log where it is durable; frames are accepted behind it. Each failure costs a file until
+ * the process is restarted; when there may be no more of them, the journal stays read-only.
+ */
+bool journal_may_resume(const struct journal *journal);
+void journal_resume(struct journal *journal);
+/* How long the oldest write that is under way has been waiting for the disk; 0: none is. */
+uint64_t journal_waiting_ns(const struct journal *journal);
 
 /* Nothing may be in flight and no preparation running. */
 void journal_close(struct journal *journal);

@@ -207,6 +207,8 @@ const struct otlp_sink *live_sink(void);
 struct live_counts live_append_end(struct live_block *live, uint64_t lsn_end, uint64_t arrival_ns);
 /* Leaves the block as it was at live_append_begin(). */
 void live_append_undo(struct live_block *live);
+/* Takes back all that is not published, as if it had never been appended; the block's interval then ends at lsn_end. */
+void live_cut(struct live_block *live, uint64_t lsn_end);
 /* Attributes, events and links cut to limits since the last call (spans concerned). */
 uint32_t live_take_cut(struct live_block *live);
 

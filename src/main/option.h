@@ -80,6 +80,8 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
       "blocks in memory per shard: one open, the rest being sealed")                                         \
     X(SEGMENT_SIZE, "segment.size", SIZE, "256MiB", "1MiB", "4GiB", "a segment file is closed at this size") \
     X(SEGMENT_WINDOW, "segment.window", DURATION, "10m", "1s", "1d", "or after this time")                   \
+    X(IO_STALL, "io.stall", DURATION, "10s", "100ms", "1h",                                                  \
+      "requests are refused while the disk does not answer for so long")                                     \
     X(COMPACTION, "compaction", BOOL, "true", "", "", "merges segments in the background")                   \
     X(COMPACTION_DELAY, "compaction.delay", DURATION, "5m", "1s", "1d",                                      \
       "a window of segments is merged so long after its end")                                                \

@@ -80,6 +80,7 @@ static enum err open_shard(struct shard_thread *own, struct io *io, struct shard
         .plain_bytes_max = world->plain_bytes_max,
         .live_age_ns_max = options_number(options, OPTION_LIVE_AGE),
         .segment_window_ns = options_number(options, OPTION_SEGMENT_WINDOW),
+        .stall_ns_max = options_number(options, OPTION_IO_STALL),
         .accept_journal_damage = options_number(options, OPTION_ACCEPT_DAMAGE) != 0,
     };
     return shard_open(&config, shard);

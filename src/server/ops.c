@@ -103,6 +103,8 @@ static const char *why_not_ready(const struct ops *ops, unsigned *shard)
         if (atomic_load(&ops->shards[i].io) == NULL) return "recovering the journal";
         if (metric_get(ops->config.sets[i], METRIC_READ_ONLY) != 0)
             return "read-only after a failed journal write";
+        if (metric_get(ops->config.sets[i], METRIC_JOURNAL_STALLED) != 0)
+            return "a journal write waits for the disk";
     }
     return NULL;
 }

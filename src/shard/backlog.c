@@ -28,7 +28,7 @@
 static void collect(struct shard *shard, uint64_t now_ns);
 static void submit_seal(struct shard *shard);
 static void submit_close(struct shard *shard, uint64_t now_ns);
-static void submit_prepare(struct shard *shard);
+static void submit_prepare(struct shard *shard, uint64_t now_ns);
 static void on_sealed(struct shard *shard, enum err err, uint64_t now_ns);
 static void on_prepared(struct shard *shard, enum err err, uint64_t now_ns);
 static void on_done(struct seal_job *job, enum err err);
@@ -84,7 +84,7 @@ void backlog_tend(struct shard *shard, uint64_t now_ns)
     forget_past(&shard->backlog.prepare, now_ns);
     submit_seal(shard);
     submit_close(shard, now_ns);
-    submit_prepare(shard);
+    submit_prepare(shard, now_ns);
 }
 
 /* ---- to the pool ------------------------------------------------------------------------------------ */
@@ -139,9 +139,9 @@ static enum err run_close(struct seal_job *job, struct io *io)
     return segment_seal(config->catalog, io, config->index);
 }
 
-static void submit_prepare(struct shard *shard)
+static void submit_prepare(struct shard *shard, uint64_t now_ns)
 {
-    if (shard->stage != SHARD_SERVING) return;
+    if (shard->stage != SHARD_SERVING || !trouble_lets_prepare(shard, now_ns)) return;
     if (!may_start(shard, &shard->backlog.prepare) || !journal_wants_file(shard->journal)) return;
 
     start(shard, &shard->backlog.prepare);

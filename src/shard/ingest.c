@@ -9,9 +9,9 @@
  * of the appends.
  *
  * Failures before the frame is queued leave no trace: the rows are undone. A failed journal write makes the
- * shard read-only until restart; rows above it may sit in the same block, they are never published and the
- * block is never sealed. Whether those requests come back after the restart depends on what reached the disk:
- * they were answered 503, and a retry collapses with them when a trace is read.
+ * shard read-only until the journal goes on (trouble.c); rows above it may sit in the same block, they are never published,
+ * and the block is not sealed before they are taken back. Should the process end before, it depends on what reached the
+ * disk whether those requests come back: they were answered 503, and a retry collapses with them when a trace is read.
  */
 #include "shard_private.h"
 
@@ -64,6 +64,7 @@ enum err shard_admits(const struct shard *shard)
 {
     if (shard->stage != SHARD_SERVING) return ERR_CLOSING;
     if (journal_read_only(shard->journal)) return ERR_READ_ONLY;
+    if (shard->stalled) return ERR_STALLED;
     if (journal_pinned_bytes(shard->journal) >= pinned_max(shard)) return ERR_FULL;
     if (!live_set_has_room(&shard->live)) return ERR_FULL;
     return OK;
@@ -155,7 +156,8 @@ static void ingest_on_durable(struct journal_append *append, enum err err)
         ingest_finish(shard, ingest, err);
         return;
     }
-    assert(!slot->torn_off); /* in LSN order: nothing lands after the first failure */
+    assert(!slot->torn_off); /* in LSN order: nothing lands after the first failure, until it is cut */
+    shard->failures_in_row = 0;
     live_publish(ingest->live, &ingest->counts);
     atomic_store_explicit(&shard->durable_lsn, append->lsn_end, memory_order_release);
     if (!SEEDED_BUG(ANSWER_BEFORE_DURABLE)) ingest_answer(shard, ingest);
@@ -194,7 +196,8 @@ static const char *refusal(enum err err)
     switch (err) {
     case ERR_TOO_LARGE: return "the body is larger than the limit";
     case ERR_CLOSING: return "the shard does not accept spans now";
-    case ERR_READ_ONLY: return "a journal write failed: no spans are accepted until restart";
+    case ERR_READ_ONLY:
+        return "a journal write failed: no spans are accepted until the disk takes writes again";
     case ERR_FULL: return "the journal or the live blocks are full, sealing is behind";
     default: return err_text(err);
     }

@@ -145,6 +145,33 @@ void live_set_retire(struct live_set *set, struct live_slot *slot)
     live_set_check(set);
 }
 
+static void drop_newest(struct live_set *set, struct live_slot *slot)
+{
+    set->next_seq = slot->block->seq;
+    set->next_lsn = slot->block->lsn_first;
+    pthread_mutex_lock(&set->mutex);
+    slot->state = LIVE_RETIRED;
+    set->order_count--;
+    pthread_mutex_unlock(&set->mutex);
+}
+
+/* What failed is a suffix of the journal, and so of the set. */
+void live_set_cut(struct live_set *set, uint64_t durable_lsn)
+{
+    while (set->order_count > 0) {
+        struct live_slot *const newest = set->order[set->order_count - 1];
+        assert(newest->requests == 0);
+        if (newest->torn_off && !SEEDED_BUG(KEEP_FAILED_ROWS)) live_cut(newest->block, durable_lsn);
+        newest->torn_off = false;
+        if (newest->block->counts.rows > 0) {
+            if (newest->state != LIVE_OPEN) set->next_lsn = newest->block->lsn_end;
+            break;
+        }
+        drop_newest(set, newest);
+    }
+    live_set_check(set);
+}
+
 void live_set_recycle(struct live_set *set)
 {
     for (unsigned i = 0; i < set->slots_count; i++) {

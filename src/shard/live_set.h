@@ -29,7 +29,7 @@ struct live_slot {
     enum live_state state;
     unsigned holds;    /* readers */
     unsigned requests; /* appended, their journal write not yet landed */
-    bool torn_off;     /* a journal write failed: some rows will never be published, so it is never sealed */
+    bool torn_off; /* a journal write failed: some rows will not be published; not sealed until it is cut */
     uint64_t first_row_ns; /* io_now_ns() of the oldest request in it; 0: none */
 };
 
@@ -66,6 +66,11 @@ void live_set_sealing(struct live_set *set, struct live_slot *slot);
 void live_set_seal_failed(struct live_set *set, struct live_slot *slot);
 /* SEALING -> RETIRED: the catalog has it. */
 void live_set_retire(struct live_set *set, struct live_slot *slot);
+/*
+ * After a failure of the journal, when no request is under way: rows that were not published are taken back, and blocks that
+ * have no others leave the set, to be opened again.
+ */
+void live_set_cut(struct live_set *set, uint64_t durable_lsn);
 /* RETIRED -> FREE for those that nobody holds. */
 void live_set_recycle(struct live_set *set);
 /* Rows of all blocks of the set, published or not. */

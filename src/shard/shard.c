@@ -7,6 +7,7 @@
  *   live_set.c   the live blocks and their readers
  *   backlog.c    closed blocks to the sealer pool, journal files to be prepared
  *   recovery.c   journal -> rows, at start
+ *   trouble.c    a disk that fails, or does not answer
  *
  * A turn submits what the journal has gathered, waits, runs the handlers of what completed (they may ingest),
  * then tends the blocks: finished seals are taken in, old blocks closed, ripe ones handed over. So under load
@@ -189,6 +190,7 @@ static void tend(struct shard *shard)
 
     close_aged(shard, now_ns);
     if (shard->ingests_in_flight == 0) note_rest(shard, now_ns);
+    trouble_tend(shard, now_ns);
     backlog_tend(shard, now_ns);
     live_set_recycle(&shard->live);
     metric_set(shard->config.metrics, METRIC_JOURNAL_PINNED_BYTES, journal_pinned_bytes(shard->journal));
@@ -211,6 +213,8 @@ static uint64_t patience_ns(const struct shard *shard, uint64_t wait_ns)
     if (resting && shard->last_ingest_ns + NOTE_AFTER_NS < until_ns) {
         until_ns = shard->last_ingest_ns + NOTE_AFTER_NS;
     }
+    const uint64_t trouble_ns = trouble_next_ns(shard, now_ns);
+    if (trouble_ns < until_ns) until_ns = trouble_ns;
     if (until_ns <= now_ns) return 0;
     return until_ns - now_ns < wait_ns ? until_ns - now_ns : wait_ns;
 }

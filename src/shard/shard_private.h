@@ -39,6 +39,9 @@ struct shard {
     bool rest_noted;              /* the journal has noted how far it is durable since then */
     _Atomic uint64_t durable_lsn; /* read by any thread */
     unsigned undecodable;         /* journaled bodies skipped at replay */
+    unsigned failures_in_row;     /* of the journal, without an acknowledgement between */
+    uint64_t resume_ns; /* not before then is a file made to go on in; 0: not read-only, or not yet seen */
+    bool stalled;       /* the journal waits for the disk for longer than stall_ns_max */
 };
 
 /* ---- rows.c ----------------------------------------------------------------------------------------- */
@@ -63,5 +66,14 @@ struct rows_request {
 enum err rows_append(struct shard *shard, struct rows_request *request);
 /* Closes the open block when it is full; at a request boundary. */
 void rows_close_if_full(struct shard *shard, struct live_slot *slot);
+
+/* ---- trouble.c -------------------------------------------------------------------------------------- */
+
+/* Looks after the journal's failures and stalls, once a turn. */
+void trouble_tend(struct shard *shard, uint64_t now_ns);
+/* The time at which it has to look again; UINT64_MAX: all is well. */
+uint64_t trouble_next_ns(const struct shard *shard, uint64_t now_ns);
+/* May the pool make a file for the journal now? */
+bool trouble_lets_prepare(const struct shard *shard, uint64_t now_ns);
 
 #endif

@@ -12,9 +12,10 @@
  * when the group goes out, because only then the frame before is known (chain) and what is durable
  * (evidence).
  *
- * Failure: one failed write makes the journal read-only for the rest of the process. Nothing is written twice
- * to a file that has failed, and nothing behind the hole is ever called durable, even when its own write has
- * landed. Closing gives back what was taken at opening; whoever closes has waited for journal_idle().
+ * Failure: one failed write makes the journal read-only. Nothing is written again to a file that has failed, and nothing
+ * behind the hole is ever called durable, even when its own write has landed. Resuming is what a start would do, without the
+ * recovery: a GENERATION frame at the head of the next stretch, in another file, names the place where the log is durable.
+ * Closing gives back what was taken at opening; whoever closes has waited for journal_idle().
  */
 #include "journal_private.h"
 
@@ -464,6 +465,8 @@ static void submit(struct journal *journal)
     write->first = first;
     write->lsn_end = build.lsn;
     write->bytes = build.lsn - start_lsn;
+    write->chain = journal->chain;
+    write->submitted_ns = io_now_ns(journal->io);
     write->landed = false;
     journal->writes_count++;
     io_writev(journal->io, &write->op, file->handle, build.pieces, build.count,
@@ -494,10 +497,11 @@ static void finish(struct journal_append *first, enum err err)
 
 static void fail(struct journal *journal, const struct journal_write *write)
 {
-    log_error("journal", "a write failed; no data is accepted until restart",
+    log_error("journal", "a write failed; no data is accepted until another file could be made",
               "shard=%u lsn_end=%" PRIu64 " error=\"%s\"", journal->config.shard, write->lsn_end,
               err_text(write->op.err));
     journal->read_only = true;
+    journal->proven = false;
     if (journal->config.metrics == NULL) return;
     metric_add(journal->config.metrics, METRIC_JOURNAL_FAILURES, 1);
     metric_set(journal->config.metrics, METRIC_READ_ONLY, 1);
@@ -507,6 +511,7 @@ static void succeed(struct journal *journal, const struct journal_write *write)
 {
     assert(write->lsn_end > journal->durable_lsn);
     journal->durable_lsn = write->lsn_end;
+    journal->durable_chain = write->chain;
     if (journal->config.metrics == NULL) return;
     metric_add(journal->config.metrics, METRIC_JOURNAL_WRITES, 1);
     metric_add(journal->config.metrics, METRIC_JOURNAL_BYTES, write->bytes);
@@ -521,6 +526,7 @@ static void settle(struct journal *journal)
         struct journal_append *const first = write->first;
 
         const bool failed = write->op.err != OK && !SEEDED_BUG(IGNORE_WRITE_ERROR);
+        if (failed) journal__file_fence(journal, write->lsn_end - write->bytes);
         if (!journal->read_only && failed) fail(journal, write);
         if (!journal->read_only) succeed(journal, write);
         write->first = NULL;
@@ -534,6 +540,37 @@ static void settle(struct journal *journal)
     journal->queue_first = journal->queue_last = NULL;
     journal->group.active = journal->group.in_run = false;
     finish(rest, ERR_READ_ONLY);
+}
+
+/* ---- after a failure --------------------------------------------------------------------------------- */
+
+bool journal_may_resume(const struct journal *journal)
+{
+    return journal->read_only && journal->proven && journal_idle(journal) && !journal->control_busy;
+}
+
+void journal_resume(struct journal *journal)
+{
+    const uint64_t base = journal_align(journal->durable_lsn, journal->data_bytes);
+
+    assert(journal_may_resume(journal));
+    journal__files_forget(journal, journal->durable_lsn);
+    const struct journal_file *const file = journal__file_take(journal, base);
+    assert(file != NULL); /* the one that was made */
+
+    journal->generation++;
+    journal->chain = journal->durable_chain;
+    journal->continues_lsn = journal->durable_lsn;
+    journal->end_lsn = base;
+    journal->file_end_lsn = base + journal->data_bytes;
+    journal->read_only = journal->proven = false;
+    control_queue(journal, JOURNAL_GENERATION);
+    log_info("journal", "goes on in another file",
+             "shard=%u file=%08" PRIu64 " lsn=%" PRIu64 " from=%" PRIu64, journal->config.shard,
+             file->sequence, base, journal->durable_lsn);
+    if (journal->config.metrics == NULL) return;
+    metric_add(journal->config.metrics, METRIC_JOURNAL_RESUMPTIONS, 1);
+    metric_set(journal->config.metrics, METRIC_READ_ONLY, 0);
 }
 
 /* ---- where the log stands -------------------------------------------------------------------------------
@@ -552,6 +589,14 @@ uint64_t journal_end_lsn(const struct journal *journal)
 bool journal_read_only(const struct journal *journal)
 {
     return journal->read_only;
+}
+
+uint64_t journal_waiting_ns(const struct journal *journal)
+{
+    if (journal->writes_count == 0) return 0;
+    const uint64_t now_ns = io_now_ns(journal->io),
+                   since_ns = journal->writes[journal->writes_head].submitted_ns;
+    return now_ns > since_ns ? now_ns - since_ns : 0;
 }
 
 bool journal_idle(const struct journal *journal)

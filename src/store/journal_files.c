@@ -140,7 +140,8 @@ static enum err files_load(struct journal *journal, const struct listing *listin
             continue;
         }
         struct journal_file *const file = &journal->files[journal->files_count];
-        *file = (struct journal_file){.sequence = listing->sequences[i], .base = JOURNAL_UNMAPPED};
+        *file = (struct journal_file){
+            .sequence = listing->sequences[i], .base = JOURNAL_UNMAPPED, .continues_lsn = JOURNAL_UNMAPPED};
         TRY(io_file_open(journal->io, journal->dir, name, journal->config.look ? 0 : WRITE_FLAGS,
                          &file->handle));
         journal->files_count++;
@@ -298,6 +299,7 @@ struct journal_file *journal__file_take(struct journal *journal, uint64_t base)
     if (best != NULL) {
         best->base = base;
         best->generation = journal->generation;
+        best->continues_lsn = JOURNAL_UNMAPPED; /* only recovery asks */
     }
     return best;
 }
@@ -311,13 +313,44 @@ size_t journal__files_free(const struct journal *journal)
     return count;
 }
 
+void journal__file_fence(struct journal *journal, uint64_t lsn)
+{
+    struct journal_file *const file = journal__file_at(journal, lsn);
+
+    assert(file != NULL);
+    if (!file->writable) return;
+    file->writable = false;
+    log_warn("journal", "a file is not written again until the next start", "shard=%u file=%08" PRIu64,
+             journal->config.shard, file->sequence);
+}
+
+void journal__files_forget(struct journal *journal, uint64_t lsn)
+{
+    for (size_t i = 0; i < journal->files_count; i++)
+        if (journal->files[i].base >= lsn) journal->files[i].base = JOURNAL_UNMAPPED;
+}
+
 /* ---- making files ---------------------------------------------------------------------------------------
  */
 
+/* Those that take frames, or hold some and will take others again. */
+static size_t files_usable(const struct journal *journal)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < journal->files_count; i++)
+        count += journal->files[i].writable;
+    return count;
+}
+
 bool journal_wants_file(const struct journal *journal)
 {
-    if (journal->stage != JOURNAL_STARTED || journal->read_only) return false;
-    if (journal->files_count >= journal->files_max || journal__files_free(journal) > 0) return false;
+    if (journal->stage != JOURNAL_STARTED || journal->files_count >= journal->files_capacity) return false;
+    if (journal->read_only) {
+        if (journal->proven || !journal_idle(journal)) return false;
+    } else if (files_usable(journal) >= journal->files_max || journal__files_free(journal) > 0) {
+        return false;
+    }
 
     pthread_mutex_t *const lock = (pthread_mutex_t *)&journal->spare.lock;
     pthread_mutex_lock(lock);
@@ -337,8 +370,9 @@ static enum err file_fill(const struct journal *journal, struct io *io, struct i
         .file_bytes = journal->file_bytes,
         .created_ns = io_wall_ns(io),
     };
-    enum err err = zeros == NULL ? ERR_NO_MEMORY : OK;
+    enum err err = zeros == NULL ? ERR_NO_MEMORY : io_file_allocate(io, file, 0, journal->file_bytes);
 
+    if (err == ERR_UNSUPPORTED) err = OK; /* else a full disk is told before it is filled up with zeros */
     for (uint64_t at = 0; err == OK && at < journal->file_bytes; at += ZERO_BYTES) {
         const uint64_t left = journal->file_bytes - at;
         err = io_write_now(io, file, zeros, left < ZERO_BYTES ? (size_t)left : ZERO_BYTES, at);
@@ -399,6 +433,7 @@ enum err journal_prepare_file(struct journal *journal, struct io *background)
                                             .sequence = sequence,
                                             .bytes = journal->file_bytes,
                                             .base = JOURNAL_UNMAPPED,
+                                            .continues_lsn = JOURNAL_UNMAPPED,
                                             .writable = true};
     spare->stage = err == OK ? SPARE_READY : SPARE_NONE;
     pthread_mutex_unlock(&spare->lock);
@@ -413,6 +448,7 @@ void journal__file_adopt(struct journal *journal)
     if (spare->stage == SPARE_READY && journal->files_count < journal->files_capacity) {
         journal->files[journal->files_count++] = spare->file;
         spare->stage = SPARE_NONE;
+        journal->proven = journal->read_only;
     }
     pthread_mutex_unlock(&spare->lock);
 }

@@ -28,7 +28,9 @@ struct journal_file {
     uint64_t bytes;      /* what can be read, header page included */
     uint64_t base;       /* LSN of its first frame; JOURNAL_UNMAPPED: no frame of the log is known in it */
     uint32_t generation; /* of its first frame; tells which of two files with one base is alive */
-    bool writable;       /* whole, with a sound header */
+    uint64_t
+        continues_lsn; /* of its first frame, if that is a GENERATION frame; JOURNAL_UNMAPPED: it is none */
+    bool writable;     /* whole, with a sound header, and no write to it has failed */
 };
 
 /* Hand-over of a prepared file from a background thread to the shard. */
@@ -46,7 +48,9 @@ struct journal_write {
     struct journal_append *first; /* its frames, in order; a list of its own */
     uint64_t lsn_end;
     uint64_t bytes;
-    uint8_t *buf; /* JOURNAL_COMMIT_BYTES, aligned */
+    uint32_t chain;        /* header_crc of its last frame */
+    uint64_t submitted_ns; /* io_now_ns() */
+    uint8_t *buf;          /* JOURNAL_COMMIT_BYTES, aligned */
     bool landed;
 };
 
@@ -71,11 +75,13 @@ struct journal {
     uint64_t end_lsn;       /* of the last frame laid out; the next one begins here or at the next page */
     uint64_t file_end_lsn;  /* of the file that end_lsn is in */
     uint64_t durable_lsn;   /* all below is durable */
+    uint32_t durable_chain; /* header_crc of the last frame below */
     uint64_t sealed_lsn;    /* all below is in blocks; files wholly below are free */
     uint64_t accepted_lsn;  /* damage below was accepted by the operator */
     uint64_t continues_lsn; /* for the GENERATION frame: where the walk ended */
     bool read_only;
-    bool noted; /* the last frame is a NOTE or GENERATION: nothing to prove */
+    bool proven; /* read-only, and a file was made since the failure */
+    bool noted;  /* the last frame is a NOTE or GENERATION: nothing to prove */
 
     /* frames laid out but not yet submitted; the last group is open until it is submitted */
     struct journal_append *queue_first, *queue_last;
@@ -101,6 +107,10 @@ struct journal_file *journal__file_at(struct journal *journal, uint64_t lsn);
  * NULL. */
 struct journal_file *journal__file_take(struct journal *journal, uint64_t base);
 size_t journal__files_free(const struct journal *journal);
+/* A write to the file that holds lsn has failed: it is not written again in this life. */
+void journal__file_fence(struct journal *journal, uint64_t lsn);
+/* Forgets what files hold from lsn on: none of it is part of the log. */
+void journal__files_forget(struct journal *journal, uint64_t lsn);
 /* Takes over what a background thread has prepared, if anything. */
 void journal__file_adopt(struct journal *journal);
 

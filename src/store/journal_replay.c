@@ -105,7 +105,7 @@ enum err journal_replay(struct journal *journal, uint64_t sealed_lsn, bool accep
     report->lsn_tail = journal_align(walk.lsn, JOURNAL_PAGE_BYTES);
     if (err == OK) {
         journal->stage = JOURNAL_REPLAYED;
-        journal->chain = walk.chain;
+        journal->chain = journal->durable_chain = walk.chain;
         journal->continues_lsn = walk.lsn;
         journal->end_lsn = journal->durable_lsn = walk.lsn; /* synced when the files were opened */
         journal->sealed_lsn = walk.sealed_lsn;
@@ -225,7 +225,8 @@ static enum err frame_at(struct walk *walk, uint64_t lsn, struct found *found)
 
 /* Case K: of two files with one base, the later life's is the log's; the other's first frame was never part
  * of it. */
-static void map_file(struct journal *journal, struct journal_file *file, uint64_t base, uint32_t generation)
+static void map_file(struct journal *journal, struct journal_file *file, uint64_t base, uint32_t generation,
+                     uint64_t continues_lsn)
 {
     struct journal_file *const rival = journal__file_at(journal, base);
 
@@ -238,6 +239,7 @@ static void map_file(struct journal *journal, struct journal_file *file, uint64_
     }
     file->base = base;
     file->generation = generation;
+    file->continues_lsn = continues_lsn;
 }
 
 static enum err map_files(struct walk *walk, uint64_t *sealed_known_lsn)
@@ -251,8 +253,11 @@ static enum err map_files(struct walk *walk, uint64_t *sealed_known_lsn)
         const enum err err = frame_read(walk, &journal->files[i], JOURNAL_PAGE_BYTES, &found);
         if (err == ERR_NOT_FOUND) continue;
         if (err != OK) return err;
-        map_file(journal, &journal->files[i], found.frame.lsn, found.frame.generation);
-        if (found.frame.type == JOURNAL_BATCH) continue;
+        const bool control = found.frame.type != JOURNAL_BATCH;
+        map_file(journal, &journal->files[i], found.frame.lsn, found.frame.generation,
+                 found.frame.type == JOURNAL_GENERATION ? control_of(&found).continues_lsn
+                                                        : JOURNAL_UNMAPPED);
+        if (!control) continue;
         const uint64_t sealed_lsn = control_of(&found).sealed_lsn;
         if (sealed_lsn > *sealed_known_lsn && sealed_lsn <= JOURNAL_LSN_MAX) *sealed_known_lsn = sealed_lsn;
     }
@@ -433,12 +438,25 @@ static bool padding_to(struct walk *walk, uint64_t page)
     return before != 0 && behind == 0;
 }
 
+/* Case R: does the next file take up the log here, because a write of what stands here had failed? */
+static bool is_given_up(const struct walk *walk, uint64_t base)
+{
+    const struct journal_file *const next = journal__file_at(walk->journal, base);
+
+    return next != NULL && next->continues_lsn == walk->lsn && !SEEDED_BUG(FOLLOW_FAILED_FRAMES);
+}
+
 static enum err walk_find(struct walk *walk, struct found *found)
 {
     const uint64_t page = journal_align(walk->lsn, JOURNAL_PAGE_BYTES);
     const uint64_t base = journal__base_of(walk->journal, walk->lsn) + walk->journal->data_bytes;
+    enum err err = ERR_NOT_FOUND;
 
-    enum err err = frame_at(walk, walk->lsn, found);
+    if (is_given_up(walk, base)) err = frame_at(walk, base, found);
+    if (err == OK && bridges(walk, found, false)) return OK;
+    if (err != OK && err != ERR_NOT_FOUND) return err;
+
+    err = frame_at(walk, walk->lsn, found);
     if (err == OK && follows(walk, found)) return OK;
     if (err != OK && err != ERR_NOT_FOUND) return err;
 
@@ -510,7 +528,8 @@ static enum err search_file(struct walk *walk, struct journal_file *file, uint64
         const bool idle = file->base == JOURNAL_UNMAPPED ||
                           file->base + walk->journal->data_bytes <= walk->sealed_lsn;
         if (idle && journal__file_at(walk->journal, frame->lsn) == NULL)
-            map_file(walk->journal, file, journal__base_of(walk->journal, frame->lsn), frame->generation);
+            map_file(walk->journal, file, journal__base_of(walk->journal, frame->lsn), frame->generation,
+                     JOURNAL_UNMAPPED);
         if (frame->lsn - frame->not_yet_durable > evidence->durable_lsn)
             evidence->durable_lsn = frame->lsn - frame->not_yet_durable;
         if (frame->generation > evidence->generation) evidence->generation = frame->generation;

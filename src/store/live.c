@@ -390,6 +390,13 @@ void live_append_undo(struct live_block *live)
     live->counts.links = mark->links;
 }
 
+void live_cut(struct live_block *live, uint64_t lsn_end)
+{
+    live->writer->mark = live->writer->published;
+    live_append_undo(live);
+    if (lsn_end < live->lsn_end) live->lsn_end = lsn_end > live->lsn_first ? lsn_end : live->lsn_first;
+}
+
 uint32_t live_take_cut(struct live_block *live)
 {
     const uint32_t cut = live->writer->cut;
@@ -415,6 +422,7 @@ bool live_crowded(const struct live_block *live)
 
 void live_publish(struct live_block *live, const struct live_counts *counts)
 {
+    live->writer->published = *counts;
     PUBLISH(pairs);
     PUBLISH(columns);
     PUBLISH(resources);

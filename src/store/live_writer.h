@@ -34,10 +34,11 @@ struct live_writer {
     struct live_templates *templates; /* owned */
     struct intern_table pairs, columns, shapes, patterns, event_patterns;
     struct intern_table resources, scopes;
-    struct live_counts mark;  /* at live_append_begin() */
-    uint32_t resource, scope; /* of the spans that follow */
-    uint32_t cut;             /* spans with something cut since the last live_take_cut() */
-    uint32_t event_misses;    /* events in a row that no whole template knew */
+    struct live_counts mark;      /* at live_append_begin() */
+    struct live_counts published; /* all of what readers may see */
+    uint32_t resource, scope;     /* of the spans that follow */
+    uint32_t cut;                 /* spans with something cut since the last live_take_cut() */
+    uint32_t event_misses;        /* events in a row that no whole template knew */
     uint64_t seed;
     struct fingerprint_key key;
     struct recent_pair

@@ -471,34 +471,131 @@ Test(ingest, refuses_while_draining_and_lets_what_is_in_flight_land)
 
 /* ---- faults of the journal -------------------------------------------------------------------------- */
 
-Test(ingest, is_read_only_after_any_failed_journal_write_and_shows_nothing_of_it)
+static unsigned visible_rows(void)
 {
-    for (uint64_t nth = 1; nth < 8; nth++) {
-        struct sending sendings[8];
+    struct shard_live_set live;
+    unsigned visible = 0;
+
+    shard_live_acquire(world.shard, &live);
+    for (unsigned i = 0; i < live.count; i++)
+        visible += live_published(live.blocks[i]).rows;
+    shard_live_release(world.shard, &live);
+    return visible;
+}
+
+static void wait_until_it_goes_on(void)
+{
+    for (unsigned turn = 0; shard_admits(world.shard) == ERR_READ_ONLY && turn < 1000; turn++)
+        cr_assert_eq(world_turn(&world, NS_PER_S), OK);
+    cr_assert_eq(shard_admits(world.shard), OK);
+}
+
+/*
+ * Eight requests, of which the nth write fails, then eight more when the journal has gone on, some in blocks that were closed
+ * in between. Shown is what was answered OK, each once, at every moment and after a restart.
+ */
+Test(ingest, D1_goes_on_by_itself_after_any_failed_journal_write)
+{
+    for (uint64_t nth = 1; nth < 12; nth++) {
+        struct sending sendings[16];
         unsigned acked = 0, failed = 0;
+        bool ok[16];
+        config.live_blocks = 4;
         start();
         sim_fail(sim, SIM_FAULT_WRITE, nth, ERR_IO, false);
-        for (uint32_t i = 0; i < 8; i++) {
-            send(&sendings[i], i + 1, 3, i % 2 ? 30000 : 0);
-            for (unsigned turn = 0; turn < i; turn++)
-                world_turn(&world, NS_PER_MS);
+        for (uint32_t i = 0; i < 16; i++) {
+            if (i == 8) wait_until_it_goes_on();
+            send(&sendings[i], i + 1, 3, 30000);
+            if ((i + nth) % 5 == 0) shard_close_live(world.shard);
+            for (unsigned turn = 0; turn < (nth < 6 ? i % 8 : 0); turn++)
+                cr_assert_eq(shard_turn(world.shard, NS_PER_MS), OK);
+            if (i % 8 < 7) continue;
+            for (uint32_t k = i - 7; k <= i; k++) {
+                land(&sendings[k]);
+                ok[k] = sendings[k].ingest.err == OK;
+                cr_assert(ok[k] || err_http_status(sendings[k].ingest.err) == 503);
+                acked += ok[k];
+                failed += !ok[k];
+            }
         }
-        for (uint32_t i = 0; i < 8; i++) {
-            land(&sendings[i]);
-            const bool ok = sendings[i].ingest.err == OK;
-            cr_assert(ok || err_http_status(sendings[i].ingest.err) == 503);
-            cr_assert(!ok || failed == 0, "an answer after a failed one: the prefix has a hole");
-            acked += ok;
-            failed += !ok;
+        sim_forgive(sim);
+        for (unsigned round = 0; round < 2; round++) {
+            const struct seen seen = see(30000);
+            for (uint32_t i = 0; i < 16; i++)
+                cr_assert_eq(seen.spans[i + 1], ok[i] ? 3 : 0, "write %lu, round %u, request %u",
+                             (unsigned long)nth, round, i);
+            if (round == 0) restart();
         }
-        struct shard_live_set live;
-        shard_live_acquire(world.shard, &live);
-        unsigned visible = 0;
-        for (unsigned i = 0; i < live.count; i++)
-            visible += live_published(live.blocks[i]).rows;
-        shard_live_release(world.shard, &live);
-        cr_assert_eq(visible, 3 * acked);
-        if (failed > 0) cr_assert_eq(shard_admits(world.shard), ERR_READ_ONLY);
+        cr_assert(nth > 8 || failed > 0);
         end();
     }
+}
+
+Test(ingest, D6_D16_is_read_only_as_long_as_no_file_can_be_made)
+{
+    static const enum err errors[] = {ERR_IO, ERR_NO_SPACE, ERR_READ_ONLY};
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct sending failed;
+        start();
+        sent(1, 3, 0);
+        sim_fail(sim, SIM_FAULT_WRITE, 1, errors[i], true);
+        send(&failed, 2, 3, 0);
+        land(&failed);
+        cr_assert_eq(err_http_status(failed.ingest.err), 503);
+        for (unsigned second = 0; second < 100; second++) {
+            cr_assert_eq(world_turn(&world, NS_PER_S), OK);
+            cr_assert_eq(shard_admits(world.shard), ERR_READ_ONLY);
+        }
+        cr_assert_eq(visible_rows(), 3);
+        cr_assert_eq(metric_get(&world.metrics, METRIC_READ_ONLY), 1);
+        sim_forgive(sim);
+        wait_until_it_goes_on();
+        cr_assert_eq(metric_get(&world.metrics, METRIC_READ_ONLY), 0);
+        cr_assert_eq(metric_get(&world.metrics, METRIC_JOURNAL_RESUMPTIONS), 1);
+        sent(3, 3, 0);
+        restart();
+        const struct seen seen = see(0);
+        cr_assert(seen.spans[1] == 3 && seen.spans[2] == 0 && seen.spans[3] == 3);
+        world.metrics = (struct metrics){0};
+        end();
+    }
+}
+
+/* ---- a disk that does not answer ----------------------------------------------------------------------- */
+
+Test(ingest, D17_a_write_that_hangs_is_noticed_and_refuses_what_comes_until_it_lands)
+{
+    struct sending stuck, refused, after;
+
+    config.stall_ns_max = 10 * NS_PER_S;
+    start();
+    sent(1, 3, 0);
+    sim_stall(sim, SIM_FAULT_WRITE, 1, 30 * NS_PER_S);
+    send(&stuck, 2, 3, 0);
+    for (unsigned second = 0; second < 8; second++)
+        cr_assert_eq(world_turn(&world, NS_PER_S), OK);
+    cr_assert_eq(shard_admits(world.shard), OK);
+    for (unsigned second = 0; second < 4; second++)
+        cr_assert_eq(world_turn(&world, NS_PER_S), OK);
+    cr_assert_eq(shard_admits(world.shard), ERR_STALLED);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_JOURNAL_STALLED), 1);
+    send(&refused, 3, 3, 0);
+    cr_assert_eq(refused.done, 1);
+    cr_assert_eq(refused.ingest.err, ERR_STALLED);
+    cr_assert_eq(err_http_status(refused.ingest.err), 503);
+    cr_assert_eq(visible_rows(), 3, "questions are answered meanwhile");
+    shard_body_release(world.shard, &refused.body);
+    for (unsigned second = 0; second < 20 && stuck.done == 0; second++)
+        cr_assert_eq(world_turn(&world, NS_PER_S), OK);
+    land(&stuck);
+    cr_assert_eq(stuck.ingest.err, OK);
+    cr_assert_eq(world_turn(&world, 0), OK);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_JOURNAL_STALLED), 0);
+    cr_assert_eq(metric_get(&world.metrics, METRIC_JOURNAL_STALLS), 1);
+    send(&after, 4, 3, 0);
+    land(&after);
+    cr_assert_eq(after.ingest.err, OK);
+    cr_assert_eq(visible_rows(), 9);
+    end();
 }

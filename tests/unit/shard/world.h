@@ -25,6 +25,7 @@ struct world_config {
     uint64_t body_bytes_max;        /* 0: 200 KiB */
     uint64_t inflight_bytes_max, plain_bytes_max;
     uint64_t live_age_ns_max;
+    uint64_t stall_ns_max; /* 0: never */
     bool accept_damage;
 };
 
@@ -100,6 +101,7 @@ static inline enum err world__open(struct world *world)
         .inflight_bytes_max = config->inflight_bytes_max,
         .plain_bytes_max = config->plain_bytes_max,
         .live_age_ns_max = config->live_age_ns_max,
+        .stall_ns_max = config->stall_ns_max,
         .accept_journal_damage = config->accept_damage,
     };
     TRY(shard_open(&shard, &world->shard));
