@@ -24,6 +24,7 @@ struct sending {
     struct life *life;
     bool landed;
     bool journaled; /* it will be, when accepted */
+    unsigned place; /* in the model's list, then */
 };
 
 /* One life of a store: a world, what it has promised, and what is in flight in it. */
@@ -50,6 +51,8 @@ struct life {
     uint64_t merge_steps; /* that did something, in all lives */
     uint64_t rewrites;    /* by retention, in all lives */
     uint64_t erased;      /* spans, in all lives */
+    uint64_t failures;    /* requests whose journal write failed, in all lives */
+    uint64_t drops;       /* those of them that are gone, for the journal went on, in all lives */
 };
 
 static struct live_block *pools[DEPTH_MAX + 1][POOL_BLOCKS];
@@ -95,10 +98,18 @@ static inline void life_on_done(struct shard_ingest *ingest)
     struct sending *sending = (struct sending *)ingest; /* its first member */
     struct life *life = sending->life;
     sending->landed = true;
-    if (sending->journaled && ingest->err == OK) {
-        life->disordered |= ingest->position <= life->position;
-        life->position = ingest->position;
-        life->model.acked++;
+    if (!sending->journaled || ingest->live == NULL) return; /* refused */
+    if (ingest->err != OK) {
+        life->model.failed[sending->place] = true;
+        life->failures++;
+        return;
+    }
+    life->disordered |= ingest->position <= life->position;
+    life->position = ingest->position;
+    life->model.acked++;
+    for (unsigned i = 0; i < sending->place; i++) {
+        life->drops += life->model.failed[i] && !life->model.dropped[i];
+        life->model.dropped[i] = life->model.failed[i];
     }
 }
 
@@ -123,7 +134,10 @@ static inline void life_send(struct life *life, const struct step *step)
         };
         shard_ingest(life->world.shard, &sending->ingest);
         /* queued: from now on it may come back after a crash */
-        if (sending->journaled && sending->ingest.live != NULL) model_sent(&life->model, step->id);
+        if (sending->journaled && sending->ingest.live != NULL) {
+            sending->place = life->model.count;
+            model_sent(&life->model, step->id);
+        }
     } else {
         sending->landed = true;
     }
@@ -142,6 +156,15 @@ static inline void life_land(struct life *life)
 {
     for (unsigned turn = 0; !life_landed(life) && turn < 10000; turn++) {
         if (shard_turn(life->world.shard, NS_PER_MS) != OK) return;
+    }
+}
+
+/* A journal that has failed goes on when the pool has made another file. */
+static inline void life_go_on(struct life *life)
+{
+    for (unsigned turn = 0; shard_admits(life->world.shard) == ERR_READ_ONLY && turn < 40; turn++) {
+        sealer_step(life->world.sealer);
+        if (shard_turn(life->world.shard, NS_PER_S) != OK) return;
     }
 }
 
@@ -247,14 +270,17 @@ static inline bool life__all_sealed(void *context, uint64_t job)
     return !life->cut.any || catalog_next_seq(life->world.catalog, 0) > life->cut.seq;
 }
 
-/* Only requests that were answered are covered, so the others land first. */
+/*
+ * Only requests that were answered OK are covered, so the others land first; none may be left of those that failed and might
+ * still come back.
+ */
 static inline void life_erase(struct life *life, const struct step *step)
 {
     struct model *const model = &life->model;
     struct erasure erasure = {.selector = {.by_trace = true}, .owner = "sim", .reason = "campaign"};
 
     life_land(life);
-    if (model->erasures_count == MODEL_PINS_MAX || model->acked != model->count ||
+    if (model->erasures_count == MODEL_PINS_MAX || !model_is_settled(model) ||
         model_is_erased(model, step->id))
         return;
     struct model_erasure *const asked = model_erase(model, bodies_trace_number(step->id));
@@ -385,7 +411,10 @@ static inline void life_take(struct life *life, const struct step *step)
     case STEP_TURN: shard_turn(world->shard, NS_PER_MS); return;
     case STEP_SEAL_TURN: sealer_step(world->sealer); return;
     case STEP_CLOSE: shard_close_live(world->shard); return;
-    case STEP_LAND: life_land(life); return;
+    case STEP_LAND:
+        life_land(life);
+        life_go_on(life);
+        return;
     case STEP_FAULT: life_fail_soon(life, step->id); return;
     case STEP_MERGE: life_merge(life); return;
     case STEP_PIN: life_pin(life, step); return;
@@ -395,6 +424,7 @@ static inline void life_take(struct life *life, const struct step *step)
     case STEP_IDLE:
         for (unsigned turn = 0; turn < 4; turn++)
             shard_turn(world->shard, NS_PER_S);
+        life_go_on(life);
         return;
     }
 }

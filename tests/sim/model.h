@@ -3,6 +3,11 @@
  * many of them were answered. What a store may show after a crash is exactly a prefix of that list, no
  * shorter than what was answered or visible, each request whole, each span as it was sent, as often as it was
  * sent.
+ *
+ * A request whose journal write failed may be there until the journal has gone on behind it: the list with such requests
+ * counts, or the list without them. Once a later request was answered OK, it must not be there any more.
+ *
+ * What retention had the right to remove may be missing in that prefix, unless a pin held it before; what was erased must not be there.
  */
 #ifndef TESTS_SIM_MODEL_H
 #define TESTS_SIM_MODEL_H
@@ -15,11 +20,13 @@ enum { MODEL_PINS_MAX = 64 };
 struct model {
     uint32_t ids[WORKLOAD_STEPS_MAX]; /* in LSN order, repeats included */
     unsigned count;
-    unsigned acked; /* the first so many were answered OK */
+    unsigned acked;                   /* so many were answered OK: the first ones but for those that failed */
+    bool failed[WORKLOAD_STEPS_MAX];  /* by place: answered 503 in this life */
+    bool dropped[WORKLOAD_STEPS_MAX]; /* by place: failed, and a later one was answered OK */
     /* where retention removes what it may (workload_shape.trims) */
     bool may_leave[WORKLOAD_STEPS_MAX]; /* by place: it was in a closed segment when retention took a step */
     bool pinned[WORKLOAD_STEPS_MAX];    /* by place: a pin that was answered before holds it */
-    bool gone[WORKLOAD_STEPS_MAX];      /* by place: the last comparison did not find it */
+    bool missing[WORKLOAD_STEPS_MAX];   /* by place: the last comparison did not find it */
     struct model_pin {
         uint32_t first_trace, traces; /* bodies_trace_number() */
     } pins[MODEL_PINS_MAX];           /* that were answered, or were there after a crash */
@@ -50,9 +57,20 @@ static inline bool model_is_erased(const struct model *model, uint32_t id)
     return false;
 }
 
+/* Is it known of all requests whether they stay? */
+static inline bool model_is_settled(const struct model *model)
+{
+    unsigned settled = model->acked;
+
+    for (unsigned i = 0; i < model->count; i++)
+        settled += model->dropped[i];
+    return settled == model->count;
+}
+
 /* A request that is queued, and from now on may come back after a crash. */
 static inline void model_sent(struct model *model, uint32_t id)
 {
+    model->failed[model->count] = model->dropped[model->count] = false;
     model->erased[model->count] = false;
     model->may_leave[model->count] = model_is_erased(model, id); /* it came after, and is alike */
     model->pinned[model->count] = !model->may_leave[model->count] && model_is_pinned(model, id);
@@ -121,29 +139,35 @@ static inline void model_erasure_done(struct model *model, struct model_erasure 
 }
 
 /*
- * The first requests up to some one must be there, but for those that may have left, and none behind it. seen: how often each
- * was; total: all of them.
+ * In a view, the one without the requests that failed or the one with them, the first requests up to some one must be there,
+ * but for those that may have left, and none behind it. must: so many of those that did not fail are among the first. seen:
+ * how often each was; total: all of them.
  */
-static inline enum verdict model__prefix(struct model *model, unsigned must, unsigned total, uint32_t *seen,
-                                         unsigned *prefix)
+static inline enum verdict model__prefix(struct model *model, bool with_failed, unsigned must, unsigned total,
+                                         const uint32_t *seen, unsigned *prefix)
 {
-    unsigned i = 0;
+    static uint32_t left[WORKLOAD_IDS_MAX];
+    unsigned i = 0, passed = 0; /* of those that did not fail */
 
-    for (; i < model->count && (total > 0 || i < must); i++) {
-        model->gone[i] = seen[model->ids[i]] == 0;
-        if (model->gone[i] && (model->pinned[i] || !model->may_leave[i])) return LOST;
-        if (model->gone[i]) continue;
+    memcpy(left, seen, sizeof left);
+    for (; i < model->count && (total > 0 || passed < must); i++) {
+        const bool viewed = !model->dropped[i] && (with_failed || !model->failed[i]);
+        model->missing[i] = !viewed || left[model->ids[i]] == 0;
+        passed += !model->failed[i];
+        if (!viewed) continue;
+        if (model->missing[i] && (model->pinned[i] || !model->may_leave[i])) return LOST;
+        if (model->missing[i]) continue;
         if (model->erased[i]) return WRONG; /* back from the dead */
-        seen[model->ids[i]]--;
+        left[model->ids[i]]--;
         total--;
     }
     *prefix = i;
-    return total > 0 || i < must ? LOST : GOOD;
+    return total > 0 || passed < must ? LOST : GOOD;
 }
 
 /*
- * Compares all that the store shows with the model. On GOOD *prefix is the number of requests that are there.
- * must: how many must be there, acked or more.
+ * Compares all that the store shows with the model. On GOOD it shows some of the first *prefix requests: model_settle() keeps
+ * those. must: how many of those that did not fail are among the first, acked or more.
  */
 static inline enum verdict model_compare(struct model *model, unsigned must, struct world *world,
                                          unsigned *prefix)
@@ -165,15 +189,16 @@ static inline enum verdict model_compare(struct model *model, unsigned must, str
         total += seen[id];
     }
     for (unsigned i = 0; i < model->count; i++)
-        sent[model->ids[i]]++;
+        sent[model->ids[i]] += !model->dropped[i];
     for (uint32_t id = 0; id < WORKLOAD_IDS_MAX; id++) {
         if (seen[id] > 0 && sent[id] == 0) return WRONG; /* from nowhere, or back from the dead */
         if (seen[id] > sent[id]) return DOUBLED;
     }
-    return model__prefix(model, must, total, seen, prefix);
+    if (model__prefix(model, false, must, total, seen, prefix) == GOOD) return GOOD;
+    return model__prefix(model, true, must, total, seen, prefix);
 }
 
-/* What is there becomes the whole model: what is not there now must never come back. */
+/* What is there becomes the whole model: what is not there now must never come back, and what is there stays. */
 static inline void model_settle(struct model *model, unsigned prefix)
 {
     unsigned kept = 0;
@@ -181,9 +206,10 @@ static inline void model_settle(struct model *model, unsigned prefix)
     for (unsigned i = 0; i < prefix; i++) {
         for (unsigned job = 0; i == 0 && job < model->erasures_count; job++)
             model->erasures[job].settled = 0;
-        if (model->gone[i]) continue;
+        if (model->missing[i]) continue;
         for (unsigned job = 0; job < model->erasures_count; job++)
             model->erasures[job].settled += i < model->erasures[job].sent;
+        model->failed[kept] = model->dropped[kept] = false;
         model->erased[kept] = model->erased[i];
         model->ids[kept] = model->ids[i];
         model->may_leave[kept] = model->may_leave[i];
@@ -221,7 +247,7 @@ static inline enum verdict model_check_shown(const struct model *model, struct w
     return doubled ? DOUBLED : GOOD;
 }
 
-/* How many requests of the model a query could see now, without reading a file. */
+/* How many requests of the model that did not fail a query could see now, without reading a file. */
 static inline unsigned model_visible(const struct model *model, const struct world *world)
 {
     struct shard_live_set live;
@@ -238,8 +264,12 @@ static inline unsigned model_visible(const struct model *model, const struct wor
     shard_live_release(world->shard, &live);
 
     unsigned visible = 0;
-    while (visible < model->count && rows >= workload_request(model->ids[visible]).spans) {
-        rows -= workload_request(model->ids[visible++]).spans;
+    for (unsigned i = 0; i < model->count; i++) {
+        const uint32_t spans = workload_request(model->ids[i]).spans;
+        if (model->failed[i]) continue;
+        if (rows < spans) break;
+        rows -= spans;
+        visible++;
     }
     return visible;
 }

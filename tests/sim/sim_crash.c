@@ -370,17 +370,19 @@ int main(int argc, char **argv)
     for (uint64_t seed = campaign.seed; campaign.images < campaign.images_max; seed++) {
         hash = hash_mix(hash ^ try_workload(seed), seed);
     }
-    uint64_t merge_steps = 0, rewrites = 0, erased = 0;
+    uint64_t merge_steps = 0, rewrites = 0, erased = 0, failures = 0, drops = 0;
     for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
         merge_steps += lives[depth]->merge_steps;
         rewrites += lives[depth]->rewrites;
         erased += lives[depth]->erased;
+        failures += lives[depth]->failures;
+        drops += lives[depth]->drops;
     }
     lives_close();
     if (campaign.hash) printf("hash=%016" PRIx64 "\n", hash);
     printf("second_lives=%" PRIu64 " nested=%" PRIu64 " merge_steps=%" PRIu64 " rewrites=%" PRIu64
-           " erased_spans=%" PRIu64 "\n",
-           campaign.second_lives, campaign.nested, merge_steps, rewrites, erased);
+           " erased_spans=%" PRIu64 " failed_writes=%" PRIu64 " of_them_gone=%" PRIu64 "\n",
+           campaign.second_lives, campaign.nested, merge_steps, rewrites, erased, failures, drops);
     printf("images=%" PRIu64 " lost=%" PRIu64 " doubled=%" PRIu64 " wrong=%" PRIu64 " seed=%" PRIu64 "\n",
            campaign.images, campaign.counts[LOST], campaign.counts[DOUBLED], campaign.counts[WRONG],
            campaign.seed);
