@@ -1,7 +1,7 @@
 /*
  * Seeded bugs: a test suite that has never failed proves little. Each is one line of wrong behaviour at the
- * place where it could be written by mistake, switched on by the crash campaign (tools/crash-campaign --bug
- * NAME), which must then fail. They exist only in builds with SPANMILL_SEEDED_BUGS; in any other SEEDED_BUG()
+ * place where it could be written by mistake, switched on by the crash campaign or the fault matrix
+ * (tools/crash-campaign --bug NAME), one of which must then fail. They exist only in builds with SPANMILL_SEEDED_BUGS; in any other SEEDED_BUG()
  * is the constant 0 and the compiler removes the branch.
  *
  * Not in the list are bugs that another defence makes harmless: a frame that does not follow its chain has an
@@ -39,10 +39,15 @@
     X(IGNORE_PINS, "store/pin_guard", "pins hold nothing")                                                   \
     X(REWRITE_REUSES_SEQ, "store/rewrite", "a rewrite takes the numbers of an unfinished merge")             \
     X(ERASE_FORGETS_LIVE, "store/eraser", "an erasure is done while live blocks are not sealed")             \
-    X(ERASE_FORGETS_OPEN, "store/eraser", "an erasure is done while a segment is not closed")               \
+    X(ERASE_FORGETS_OPEN, "store/eraser", "an erasure is done while a segment is not closed")                \
     X(FOLLOW_FAILED_FRAMES, "store/journal_replay", "frames whose write had failed are taken for the log")   \
     X(KEEP_FAILED_ROWS, "shard/live_set", "rows whose journal write failed stay when the journal goes on")   \
+    X(RESUME_SAME_CHAIN, "store/journal", "a journal that goes on is chained to a frame that had failed")    \
+    X(RESUME_OLD_GENERATION, "store/journal", "a journal that goes on does so under its old generation")     \
+    X(READ_ERROR_IS_END, "store/journal_replay", "what cannot be read at start is taken for the tail")       \
+    X(IGNORE_FOOTER_SYNC, "store/segment_footer", "a failed sync of a closed segment counts as done")        \
     X(NO_WATCHDOG, "shard/trouble", "a disk that does not answer is not noticed")                            \
+    X(SCRUB_SKIPS_SECTIONS, "store/scrub_check", "only the header of a block is looked at")                  \
     X(SCRUB_ONLY_COUNTS, "store/scrub", "a rotten block is told, but not fenced")
 
 enum seeded_bug {

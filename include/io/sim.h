@@ -57,6 +57,38 @@ void sim_fail(struct sim *sim, enum sim_fault kind, uint64_t nth, enum err err, 
 /* The nth read, write or datasync submitted from now is held up: it does not land before ns of virtual time.
  */
 void sim_stall(struct sim *sim, enum sim_fault kind, uint64_t nth, uint64_t ns);
+/*
+ * The same at one place: the next `times` operations of the kind on a path that contains `part`, or ends with it when a '$'
+ * follows (a file's path; a directory's with a slash for what is done to directories; of a rename the new name), each delayed by stall_ns, then failing with err unless that is OK.
+ * short_read: reads end after half of their bytes, as at the end of the file. One place at a time; times 0: none any more.
+ */
+enum sim_op {
+    SIM_OP_READ,
+    SIM_OP_WRITE,
+    SIM_OP_DATASYNC,
+    SIM_OP_DIR_SYNC,
+    SIM_OP_DIR_OPEN,
+    SIM_OP_DIR_LIST,
+    SIM_OP_OPEN,
+    SIM_OP_SIZE,
+    SIM_OP_ALLOCATE,
+    SIM_OP_TRUNCATE,
+    SIM_OP_LOCK,
+    SIM_OP_RENAME,
+    SIM_OP_UNLINK,
+    SIM_OP_SPACE,
+};
+struct sim_place {
+    enum sim_op op;
+    const char *part; /* borrowed */
+    uint64_t times;
+    enum err err;
+    uint64_t stall_ns;
+    bool short_read;
+};
+void sim_fail_at(struct sim *sim, const struct sim_place *place);
+/* How often the place was met since it was set. */
+uint64_t sim_met(const struct sim *sim);
 /* Takes back all faults and stalls that have not come yet, and lets go what is held up. */
 void sim_forgive(struct sim *sim);
 /*

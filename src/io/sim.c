@@ -162,6 +162,55 @@ void sim__result(struct sim *sim, enum err err, uint64_t value)
     sim->hash = hash_fast(said, sizeof said, sim->hash);
 }
 
+static bool is_of_directory(enum sim_event_kind kind)
+{
+    return kind == EVENT_DIR_SYNC || kind == EVENT_DIR_OPEN || kind == EVENT_DIR_LIST || kind == EVENT_SPACE;
+}
+
+static bool path_has(const struct sim *sim, uint32_t dir, const char *text, const char *part)
+{
+    char path[SIM_PATH_MAX + SIM_NAME_MAX + 1];
+
+    snprintf(path, sizeof path, "%s/%s", dir < sim->disk.dirs_count ? sim->disk.dirs[dir] : "", text);
+    const size_t len = strlen(path), part_len = strlen(part);
+    if (part_len == 0 || part[part_len - 1] != '$') return strstr(path, part) != NULL;
+    return len >= part_len - 1 && strncmp(path + len - (part_len - 1), part, part_len - 1) == 0;
+}
+
+static bool is_at(const struct sim *sim, enum sim_event_kind kind, uint64_t a, const char *text)
+{
+    const char *const part = sim->place.part;
+
+    if (text != NULL) return path_has(sim, (uint32_t)a, text, part);
+    if (is_of_directory(kind)) return path_has(sim, (uint32_t)a, "", part);
+    for (size_t i = 0; i < sim->disk.visible.count; i++) {
+        const struct sim_name *const name = &sim->disk.visible.name[i];
+        if (name->inode == a && path_has(sim, name->dir, name->text, part)) return true;
+    }
+    return false;
+}
+
+enum err sim__place(struct sim *sim, enum sim_event_kind kind, uint64_t a, const char *text)
+{
+    if (sim->place.times == 0 || (enum sim_event_kind)sim->place.op != kind || !is_at(sim, kind, a, text))
+        return OK;
+    sim->place.times--;
+    sim->met++;
+    sim->now_ns += sim->place.stall_ns;
+    return sim->place.err;
+}
+
+void sim_fail_at(struct sim *sim, const struct sim_place *place)
+{
+    sim->place = *place;
+    sim->met = 0;
+}
+
+uint64_t sim_met(const struct sim *sim)
+{
+    return sim->met;
+}
+
 uint64_t sim__stall_ns(struct sim *sim, enum sim_event_kind kind)
 {
     const struct sim_plan *const plan = plan_due(sim, kind, true);
@@ -199,6 +248,7 @@ void sim_stall(struct sim *sim, enum sim_fault kind, uint64_t nth, uint64_t ns)
 void sim_forgive(struct sim *sim)
 {
     sim->plans_count = 0;
+    sim->place.times = 0;
     for (struct sim_flight *flight = sim->flights; flight != NULL; flight = flight->next)
         flight->earliest_ns = 0;
 }

@@ -163,6 +163,7 @@ static void read_lands(struct sim *sim, struct sim_flight *flight)
     const uint64_t there = file->visible_bytes > flight->offset ? file->visible_bytes - flight->offset : 0;
 
     flight->count = there < flight->len ? there : flight->len;
+    if (flight->cut_short) flight->count /= 2;
     content_read(&file->visible, flight->offset, flight->buf, (size_t)flight->count);
 }
 
@@ -232,7 +233,10 @@ static void landed_push(struct sim_io *io, struct io_op *op)
 static enum err land(struct sim *sim, struct sim_flight *flight, uint64_t *count)
 {
     const uint64_t said = flight->bytes != NULL ? hash_fast(flight->bytes, flight->len, 0) : flight->len;
-    const enum err fault = sim__event(sim, flight->kind, flight->inode, flight->offset, said);
+    const uint64_t met = sim->met;
+    enum err fault = sim__event(sim, flight->kind, flight->inode, flight->offset, said);
+    if (fault == OK) fault = sim__place(sim, flight->kind, flight->inode, NULL);
+    flight->cut_short = sim->met > met && sim->place.short_read;
     const enum err err = take_effect(sim, flight, fault);
 
     sim__result(sim, err, flight->count);
@@ -378,10 +382,12 @@ static enum err sim_datasync_now(struct io *io, struct io_file *file)
 /* ---- names ----------------------------------------------------------------------------------------------
  */
 
-static enum err event(struct io *io, enum sim_event_kind kind, uint64_t a, uint64_t b, uint64_t c)
+static enum err event(struct io *io, enum sim_event_kind kind, uint64_t a, uint64_t b, uint64_t c,
+                      const char *name)
 {
     jostle(sim_of(io));
-    return sim__event(sim_of(io), kind, a, b, c);
+    TRY(sim__event(sim_of(io), kind, a, b, c));
+    return sim__place(sim_of(io), kind, a, name);
 }
 
 static enum err result(struct io *io, enum err err)
@@ -408,7 +414,7 @@ static enum err sim_dir_open(struct io *io, struct io_dir *parent, const char *p
                            ? snprintf(full, sizeof full, "%s/%s", sim->disk.dirs[index_of(parent)], path)
                            : snprintf(full, sizeof full, "%s", path);
     if (length <= 0 || (size_t)length >= sizeof full) return ERR_UNSUPPORTED;
-    TRY(event(io, EVENT_DIR_OPEN, text_hash(full), create, 0));
+    TRY(event(io, EVENT_DIR_OPEN, SIM_NONE, text_hash(full), create, full));
     TRY(result(io, disk_dir(&sim->disk, full, create, &index)));
 
     struct sim_dir *const dir = calloc(1, sizeof *dir);
@@ -431,7 +437,7 @@ static void sim_dir_close(struct io *io, struct io_dir *dir)
 
 static enum err sim_dir_sync(struct io *io, struct io_dir *dir)
 {
-    TRY(event(io, EVENT_DIR_SYNC, index_of(dir), 0, 0));
+    TRY(event(io, EVENT_DIR_SYNC, index_of(dir), 0, 0, NULL));
     disk_dir_sync(&sim_of(io)->disk, index_of(dir));
     disk_sweep(&sim_of(io)->disk);
     return result(io, OK);
@@ -446,7 +452,7 @@ static int by_text(const void *a, const void *b)
 static enum err sim_dir_list(struct io *io, struct io_dir *dir,
                              bool (*visit)(void *context, const char *name), void *context)
 {
-    TRY(event(io, EVENT_DIR_LIST, index_of(dir), 0, 0));
+    TRY(event(io, EVENT_DIR_LIST, index_of(dir), 0, 0, NULL));
     const struct sim_names *const names = &sim_of(io)->disk.visible;
     struct sim_name *const copy = malloc((names->count + 1) * sizeof *copy);
     size_t count = 0;
@@ -464,20 +470,20 @@ static enum err sim_dir_list(struct io *io, struct io_dir *dir,
 static enum err sim_rename(struct io *io, struct io_dir *dir, const char *from, const char *to)
 {
     if (!name_fits(from) || !name_fits(to)) return ERR_UNSUPPORTED;
-    TRY(event(io, EVENT_RENAME, index_of(dir), text_hash(from), text_hash(to)));
+    TRY(event(io, EVENT_RENAME, index_of(dir), text_hash(from), text_hash(to), to));
     return result(io, disk_rename(&sim_of(io)->disk, index_of(dir), from, to));
 }
 
 static enum err sim_unlink(struct io *io, struct io_dir *dir, const char *name)
 {
     if (!name_fits(name)) return ERR_UNSUPPORTED;
-    TRY(event(io, EVENT_UNLINK, index_of(dir), text_hash(name), 0));
+    TRY(event(io, EVENT_UNLINK, index_of(dir), text_hash(name), 0, name));
     return result(io, disk_unlink(&sim_of(io)->disk, index_of(dir), name));
 }
 
 static enum err sim_space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes)
 {
-    TRY(event(io, EVENT_SPACE, index_of(dir), 0, 0));
+    TRY(event(io, EVENT_SPACE, index_of(dir), 0, 0, NULL));
     *free_bytes = sim_of(io)->space_free_bytes;
     *total_bytes = sim_of(io)->space_total_bytes;
     return OK;
@@ -502,7 +508,7 @@ static enum err sim_file_open(struct io *io, struct io_dir *dir, const char *nam
     uint32_t inode = SIM_NONE;
 
     if (!name_fits(name)) return ERR_UNSUPPORTED;
-    TRY(event(io, EVENT_OPEN, index_of(dir), text_hash(name), flags));
+    TRY(event(io, EVENT_OPEN, index_of(dir), text_hash(name), flags, name));
     TRY(result(io, find_or_make(&sim->disk, index_of(dir), name, (flags & IO_CREATE) != 0, &inode)));
 
     struct sim_file *const file = calloc(1, sizeof *file);
@@ -532,7 +538,7 @@ static void sim_file_close(struct io *io, struct io_file *file)
 
 static enum err sim_file_size(struct io *io, struct io_file *file, uint64_t *bytes)
 {
-    TRY(event(io, EVENT_SIZE, inode_of(file), 0, 0));
+    TRY(event(io, EVENT_SIZE, inode_of(file), 0, 0, NULL));
     *bytes = sim_of(io)->disk.inodes[inode_of(file)].visible_bytes;
     sim__result(sim_of(io), OK, *bytes);
     return OK;
@@ -542,7 +548,7 @@ static enum err sim_file_allocate(struct io *io, struct io_file *file, uint64_t 
 {
     struct sim_disk *const disk = &sim_of(io)->disk;
 
-    TRY(event(io, EVENT_ALLOCATE, inode_of(file), offset, bytes));
+    TRY(event(io, EVENT_ALLOCATE, inode_of(file), offset, bytes, NULL));
     if (offset + bytes > disk->inodes[inode_of(file)].visible_bytes)
         disk_resize(disk, inode_of(file), offset + bytes);
     return result(io, OK);
@@ -550,7 +556,7 @@ static enum err sim_file_allocate(struct io *io, struct io_file *file, uint64_t 
 
 static enum err sim_file_truncate(struct io *io, struct io_file *file, uint64_t bytes)
 {
-    TRY(event(io, EVENT_TRUNCATE, inode_of(file), bytes, 0));
+    TRY(event(io, EVENT_TRUNCATE, inode_of(file), bytes, 0, NULL));
     disk_resize(&sim_of(io)->disk, inode_of(file), bytes);
     return result(io, OK);
 }
@@ -559,7 +565,7 @@ static enum err sim_file_lock(struct io *io, struct io_file *file)
 {
     struct sim_inode *const inode = &sim_of(io)->disk.inodes[inode_of(file)];
 
-    TRY(event(io, EVENT_LOCK, inode_of(file), 0, 0));
+    TRY(event(io, EVENT_LOCK, inode_of(file), 0, 0, NULL));
     if (inode->lock_owner != NULL && inode->lock_owner != file) return result(io, ERR_BUSY);
     inode->lock_owner = file;
     return result(io, OK);

@@ -19,20 +19,20 @@
 enum { SIM_FAULTS_MAX = 32 };
 
 enum sim_event_kind {
-    EVENT_READ,
-    EVENT_WRITE,
-    EVENT_DATASYNC,
-    EVENT_DIR_SYNC,
-    EVENT_DIR_OPEN,
-    EVENT_DIR_LIST,
-    EVENT_OPEN,
-    EVENT_SIZE,
-    EVENT_ALLOCATE,
-    EVENT_TRUNCATE,
-    EVENT_LOCK,
-    EVENT_RENAME,
-    EVENT_UNLINK,
-    EVENT_SPACE,
+    EVENT_READ = SIM_OP_READ,
+    EVENT_WRITE = SIM_OP_WRITE,
+    EVENT_DATASYNC = SIM_OP_DATASYNC,
+    EVENT_DIR_SYNC = SIM_OP_DIR_SYNC,
+    EVENT_DIR_OPEN = SIM_OP_DIR_OPEN,
+    EVENT_DIR_LIST = SIM_OP_DIR_LIST,
+    EVENT_OPEN = SIM_OP_OPEN,
+    EVENT_SIZE = SIM_OP_SIZE,
+    EVENT_ALLOCATE = SIM_OP_ALLOCATE,
+    EVENT_TRUNCATE = SIM_OP_TRUNCATE,
+    EVENT_LOCK = SIM_OP_LOCK,
+    EVENT_RENAME = SIM_OP_RENAME,
+    EVENT_UNLINK = SIM_OP_UNLINK,
+    EVENT_SPACE = SIM_OP_SPACE,
 };
 
 /* An operation between submit and landing. */
@@ -49,6 +49,7 @@ struct sim_flight {
     uint8_t *buf;         /* READ: where to, borrowed */
     uint64_t sequence;    /* DATASYNC: covers what was pending before */
     uint64_t earliest_ns; /* stalled until then */
+    bool cut_short;       /* READ: only half of it comes */
     uint64_t count;       /* after landing */
     unsigned pieces_count;
     struct io_piece pieces[]; /* WRITE: borrowed, to see that nobody changed them in flight */
@@ -106,6 +107,8 @@ struct sim {
     void *watch_context;
     struct sim_plan plans[SIM_FAULTS_MAX];
     unsigned plans_count;
+    struct sim_place place; /* times 0: none */
+    uint64_t met;
 };
 
 /* A number below `below` (0: any), from a state of its own. */
@@ -113,6 +116,11 @@ uint64_t sim__roll(uint64_t *state, uint64_t below);
 /* One event: the watcher sees the world before it, the fault planned for it is returned, the clock moves on.
  */
 enum err sim__event(struct sim *sim, enum sim_event_kind kind, uint64_t a, uint64_t b, uint64_t c);
+/*
+ * The fault of the place that was set, if the event is there: moves the clock by its stall. text: the name in directory a, or
+ * NULL: a is an inode, or a directory for what is done to directories.
+ */
+enum err sim__place(struct sim *sim, enum sim_event_kind kind, uint64_t a, const char *text);
 /* What came out of it joins the hash. */
 void sim__result(struct sim *sim, enum err err, uint64_t value);
 /* How long an operation that is submitted now is held up by a planned stall; 0: not at all. */

@@ -558,8 +558,8 @@ void journal_resume(struct journal *journal)
     const struct journal_file *const file = journal__file_take(journal, base);
     assert(file != NULL); /* the one that was made */
 
-    journal->generation++;
-    journal->chain = journal->durable_chain;
+    if (!SEEDED_BUG(RESUME_OLD_GENERATION)) journal->generation++;
+    if (!SEEDED_BUG(RESUME_SAME_CHAIN)) journal->chain = journal->durable_chain;
     journal->continues_lsn = journal->durable_lsn;
     journal->end_lsn = base;
     journal->file_end_lsn = base + journal->data_bytes;

@@ -90,6 +90,7 @@ static inline struct world_config life_config(struct sim *sim, unsigned depth)
         .file_bytes = 128 << 10,
         .cap_bytes = 512 << 10,
         .body_bytes_max = 100 << 10,
+        .stall_ns_max = 10 * NS_PER_S,
     };
 }
 
