@@ -44,7 +44,6 @@
     X(KEEP_FAILED_ROWS, "shard/live_set", "rows whose journal write failed stay when the journal goes on")   \
     X(RESUME_SAME_CHAIN, "store/journal", "a journal that goes on is chained to a frame that had failed")    \
     X(RESUME_OLD_GENERATION, "store/journal", "a journal that goes on does so under its old generation")     \
-    X(READ_ERROR_IS_END, "store/journal_replay", "what cannot be read at start is taken for the tail")       \
     X(IGNORE_FOOTER_SYNC, "store/segment_footer", "a failed sync of a closed segment counts as done")        \
     X(NO_WATCHDOG, "shard/trouble", "a disk that does not answer is not noticed")                            \
     X(SCRUB_SKIPS_SECTIONS, "store/scrub_check", "only the header of a block is looked at")                  \

@@ -81,6 +81,7 @@ enum sim_op {
 struct sim_place {
     enum sim_op op;
     const char *part; /* borrowed */
+    uint64_t after;   /* so many go well before */
     uint64_t times;
     enum err err;
     uint64_t stall_ns;

@@ -194,6 +194,10 @@ enum err sim__place(struct sim *sim, enum sim_event_kind kind, uint64_t a, const
 {
     if (sim->place.times == 0 || (enum sim_event_kind)sim->place.op != kind || !is_at(sim, kind, a, text))
         return OK;
+    if (sim->place.after > 0) {
+        sim->place.after--;
+        return OK;
+    }
     sim->place.times--;
     sim->met++;
     sim->now_ns += sim->place.stall_ns;

@@ -166,9 +166,7 @@ static enum err window_read(struct walk *walk, const struct journal_file *file, 
 /* An unreadable place is a bad frame once the operator accepts damage, and an error until then. */
 static enum err unreadable(const struct walk *walk, enum err err)
 {
-    const bool accepted = walk->accept_damage || SEEDED_BUG(READ_ERROR_IS_END);
-
-    return err == ERR_IO && accepted ? ERR_NOT_FOUND : err;
+    return err == ERR_IO && walk->accept_damage ? ERR_NOT_FOUND : err;
 }
 
 /*
