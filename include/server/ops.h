@@ -2,7 +2,7 @@
  * The operations listener: /healthz, /readyz, /metrics and, when switched on, POST /debug/seal.
  *
  * Alive is a fixed answer. Ready means that ingest would be taken: every shard has recovered, none is
- * read-only, and the program is not stopping. A seal request closes the live blocks of all shards and is
+ * read-only or waits for its disk, and the program is not stopping. Damage at rest is told beside it. A seal request closes the live blocks of all shards and is
  * answered when they are in segments; each shard's loop takes part by ops_turn().
  */
 #ifndef SERVER_OPS_H

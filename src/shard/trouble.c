@@ -72,6 +72,7 @@ uint64_t trouble_next_ns(const struct shard *shard, uint64_t now_ns)
 {
     const uint64_t waiting_ns = journal_waiting_ns(shard->journal);
 
+    if (journal_may_resume(shard->journal)) return now_ns;
     if (journal_read_only(shard->journal)) return shard->resume_ns > now_ns ? shard->resume_ns : UINT64_MAX;
     if (waiting_ns == 0 || shard->stalled || shard->config.stall_ns_max == 0) return UINT64_MAX;
     return now_ns + (shard->config.stall_ns_max > waiting_ns ? shard->config.stall_ns_max - waiting_ns : 0);

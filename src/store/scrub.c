@@ -96,7 +96,8 @@ static const struct segment *next_segment(const struct scrubber *scrubber, const
     for (uint32_t i = 0; i < view->segments_count; i++) {
         const struct segment *const segment = view->segments[i];
         struct scrub_place here = place_of(segment);
-        if (segment->rows == NULL || here.created_ns > pass->began_ns) continue;
+        if (segment->rows == NULL || segment->unfiltered) continue; /* its footer is still to be written */
+        if (here.created_ns > pass->began_ns) continue;
         if (is_before(&here, &pass->place)) continue;
         if (!is_before(&pass->place, &here)) here.unit = pass->place.unit;
         if (here.unit > segment->blocks_count) continue;
