@@ -4,8 +4,9 @@
  * shorter than what was answered or visible, each request whole, each span as it was sent, as often as it was
  * sent.
  *
- * A request whose journal write failed may be there until the journal has gone on behind it: the list with such requests
- * counts, or the list without them. Once a later request was answered OK, it must not be there any more.
+ * Each time the journal goes on after a failure, another stretch of the list begins. A request whose journal write failed may
+ * be there as long as no later stretch is durable: what counts is the list without all such requests, or the list to the end of
+ * some stretch with those of that stretch. Once a later request was answered OK, it must not be there any more.
  *
  * What retention had the right to remove may be missing in that prefix, unless a pin held it before; what was erased must not be there.
  */
@@ -20,9 +21,10 @@ enum { MODEL_PINS_MAX = 64 };
 struct model {
     uint32_t ids[WORKLOAD_STEPS_MAX]; /* in LSN order, repeats included */
     unsigned count;
-    unsigned acked;                   /* so many were answered OK: the first ones but for those that failed */
-    bool failed[WORKLOAD_STEPS_MAX];  /* by place: answered 503 in this life */
-    bool dropped[WORKLOAD_STEPS_MAX]; /* by place: failed, and a later one was answered OK */
+    unsigned acked;                  /* so many were answered OK: the first ones but for those that failed */
+    bool failed[WORKLOAD_STEPS_MAX]; /* by place: answered 503 in this life */
+    unsigned stretch[WORKLOAD_STEPS_MAX]; /* by place: how often the journal had gone on in this life */
+    bool dropped[WORKLOAD_STEPS_MAX];     /* by place: failed, and a later one was answered OK */
     /* where retention removes what it may (workload_shape.trims) */
     bool may_leave[WORKLOAD_STEPS_MAX]; /* by place: it was in a closed segment when retention took a step */
     bool pinned[WORKLOAD_STEPS_MAX];    /* by place: a pin that was answered before holds it */
@@ -70,6 +72,10 @@ static inline bool model_is_settled(const struct model *model)
 /* A request that is queued, and from now on may come back after a crash. */
 static inline void model_sent(struct model *model, uint32_t id)
 {
+    const unsigned last = model->count - 1;
+
+    /* the shard takes nothing between a failure and the journal's going on */
+    model->stretch[model->count] = model->count == 0 ? 0 : model->stretch[last] + model->failed[last];
     model->failed[model->count] = model->dropped[model->count] = false;
     model->erased[model->count] = false;
     model->may_leave[model->count] = model_is_erased(model, id); /* it came after, and is alike */
@@ -139,19 +145,20 @@ static inline void model_erasure_done(struct model *model, struct model_erasure 
 }
 
 /*
- * In a view, the one without the requests that failed or the one with them, the first requests up to some one must be there,
- * but for those that may have left, and none behind it. must: so many of those that did not fail are among the first. seen:
- * how often each was; total: all of them.
+ * In a view, the first requests up to some one must be there, but for those that may have left, and none behind it. The view:
+ * the list to the end of a stretch, with those of it that failed; or all of it without any that failed. must: so many of those
+ * that did not fail are among the first. seen: how often each was; total: all of them.
  */
-static inline enum verdict model__prefix(struct model *model, bool with_failed, unsigned must, unsigned total,
+enum { MODEL__NONE_FAILED = UINT32_MAX / 2 };
+static inline enum verdict model__prefix(struct model *model, unsigned stretch, unsigned must, unsigned total,
                                          const uint32_t *seen, unsigned *prefix)
 {
     static uint32_t left[WORKLOAD_IDS_MAX];
     unsigned i = 0, passed = 0; /* of those that did not fail */
 
     memcpy(left, seen, sizeof left);
-    for (; i < model->count && (total > 0 || passed < must); i++) {
-        const bool viewed = !model->dropped[i] && (with_failed || !model->failed[i]);
+    for (; i < model->count && model->stretch[i] <= stretch && (total > 0 || passed < must); i++) {
+        const bool viewed = !model->dropped[i] && (!model->failed[i] || model->stretch[i] == stretch);
         model->missing[i] = !viewed || left[model->ids[i]] == 0;
         passed += !model->failed[i];
         if (!viewed) continue;
@@ -194,8 +201,11 @@ static inline enum verdict model_compare(struct model *model, unsigned must, str
         if (seen[id] > 0 && sent[id] == 0) return WRONG; /* from nowhere, or back from the dead */
         if (seen[id] > sent[id]) return DOUBLED;
     }
-    if (model__prefix(model, false, must, total, seen, prefix) == GOOD) return GOOD;
-    return model__prefix(model, true, must, total, seen, prefix);
+    const unsigned stretches = model->count == 0 ? 0 : model->stretch[model->count - 1] + 1;
+    enum verdict verdict = model__prefix(model, MODEL__NONE_FAILED, must, total, seen, prefix);
+    for (unsigned stretch = stretches; verdict != GOOD && stretch-- > 0;)
+        verdict = model__prefix(model, stretch, must, total, seen, prefix);
+    return verdict;
 }
 
 /* What is there becomes the whole model: what is not there now must never come back, and what is there stays. */
@@ -210,6 +220,7 @@ static inline void model_settle(struct model *model, unsigned prefix)
         for (unsigned job = 0; job < model->erasures_count; job++)
             model->erasures[job].settled += i < model->erasures[job].sent;
         model->failed[kept] = model->dropped[kept] = false;
+        model->stretch[kept] = 0;
         model->erased[kept] = model->erased[i];
         model->ids[kept] = model->ids[i];
         model->may_leave[kept] = model->may_leave[i];
