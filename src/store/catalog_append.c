@@ -10,7 +10,8 @@
  * A failed write or sync leaves a file of which nothing behind the last sync is known. It is never written or
  * synced again: with published blocks in it, it stays as it is, is read from, and the next start closes it;
  * without, it is removed. The next attempt gets a new file. So the same block can stand in two files after a
- * crash; it has one id and is used once (catalog_open.c).
+ * crash; it has one id and is used once (catalog_open.c), as long as both are there: so the file that it goes to is no input
+ * of a merge before the next start, which sees what the first one has.
  */
 #include "catalog_private.h"
 
@@ -31,8 +32,13 @@ static void leave(struct catalog *catalog, struct segment_open *open)
     *open = (struct segment_open){.open = false};
 }
 
-static void abandon(struct catalog *catalog, struct io *io, struct segment_open *open, enum err err)
+static void abandon(struct catalog *catalog, struct io *io, struct segment_open *open,
+                    const struct block_summary *failed, enum err err)
 {
+    struct catalog_shard *const shard = &catalog->shards[open->identity.shard];
+
+    shard->copied = true;
+    shard->copied_seq = failed->seq;
     log_error("store", "segment cannot be written, it is not written to any more",
               "file=%s blocks=%" PRIu32 " err=\"%s\"", open->file->name, open->blocks, err_text(err));
     if (open->blocks == 0) {
@@ -87,6 +93,7 @@ static enum err write_block(struct catalog *catalog, struct io *io, const struct
 static enum err publish(struct catalog *catalog, const struct segment_open *open,
                         const struct block_summary *summary, struct block_filters *filters)
 {
+    const struct catalog_shard *const shard = &catalog->shards[open->identity.shard];
     const struct segment *const current = catalog_find_segment(catalog, &open->identity);
     struct segment *const next = current != NULL ? segment_copy(current, 1)
                                                  : segment_make(&open->identity, open->file, 1, false);
@@ -96,6 +103,7 @@ static enum err publish(struct catalog *catalog, const struct segment_open *open
     next->blocks[index] = (struct catalog_block){.summary = *summary, .offset = open->offset, .index = index};
     next->filters[index] = filters;
     filters->refs++;
+    next->has_copies |= shard->copied && shard->copied_seq == summary->seq;
     if (summary->shard >= catalog->shards_count) catalog->shards_count = summary->shard + 1U;
     TRY(catalog_publish(catalog, next));
     catalog_note_position(catalog, summary->shard, summary->seq + 1, summary->lsn_end);
@@ -123,7 +131,7 @@ static enum err append(struct catalog *catalog, struct io *io, struct segment_op
                              ? write_and_publish(catalog, io, open, block, filters)
                              : room;
     if (err != OK) {
-        abandon(catalog, io, open, err);
+        abandon(catalog, io, open, &block->summary, err);
         return err;
     }
     open->offset += block->len;

@@ -102,6 +102,8 @@ struct catalog_shard {
     uint64_t sealed_lsn, next_seq; /* under the mutex */
     uint64_t next_segment;         /* the shard's caller */
     struct segment_open open;
+    bool copied; /* a failed append may have left block copied_seq in a file; the shard's caller */
+    uint64_t copied_seq;
 };
 
 /* The filters of a recovered segment, on their way. Touched by the caller of catalog_build_filters() only. */
