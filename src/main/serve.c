@@ -626,13 +626,12 @@ int serve(const struct options *options)
     raise_descriptor_limit(&world);
     if (!raise_walls(options, &sandbox)) end_at_once(EXIT_FAILED);
     if (!open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) || !start_threads(&world) ||
-        !open_keeping(&world) || !open_query(&world))
-        end_at_once(EXIT_FAILED);
+        !open_keeping(&world) || !open_query(&world) || !keeper_start(&world) || !scrub_thread_start(&world))
+        end_at_once(EXIT_FAILED); /* all that may fail comes before anybody is told "ready" */
     enter_phase(&world, PHASE_SERVE);
     wait_for_start(&world, STATE_SERVING);
     sealer_build_filters(world.sealer);
-    if (!keeper_start(&world) || !scrub_thread_start(&world) || !close_calls(&sandbox))
-        end_at_once(EXIT_FAILED);
+    if (!close_calls(&sandbox)) end_at_once(EXIT_FAILED);
     tell_ready(&world);
     wait_for_signal(&world);
     stop(&world);
