@@ -103,14 +103,14 @@ class Cpu:
 class Store:
     """A server over a fresh directory."""
 
-    def __init__(self, options, size, *words):
+    def __init__(self, options, size, *words, name="store"):
         sys.path.insert(0, os.path.join(ROOT, "tests/e2e"))
         os.environ["TEST_SPANMILL"] = os.path.join(options.build, "spanmill")
         from harness import Server  # after TEST_SPANMILL is set
         self.options, self.size = options, size
-        self.path = os.path.join(options.data, "store")
+        self.path = os.path.join(options.data, name)
         shutil.rmtree(self.path, ignore_errors=True)
-        self.server = Server(self.path, "--shards", "1", "--debug-endpoints", *words, log=os.path.join(options.data, "server.log"))
+        self.server = Server(self.path, "--shards", "1", "--debug-endpoints", *words, log=os.path.join(options.data, f"{name}.log"))
         with on_cpu(SERVER_CPU):
             self.server.start()
         self.pid = self.server.process.pid
