@@ -117,7 +117,7 @@ static enum err gather_file(struct gathering *gathering, const char *name)
     return OK;
 }
 
-static void remove_file(const struct gathering *gathering, const char *name, const char *why)
+static bool remove_file(const struct gathering *gathering, const char *name, const char *why)
 {
     const enum err err = io_unlink(gathering->io, gathering->catalog->dir, name);
 
@@ -126,6 +126,22 @@ static void remove_file(const struct gathering *gathering, const char *name, con
     else
         log_warn("store", "a file that is not needed could not be removed", "file=%s err=\"%s\"", name,
                  err_text(err));
+    return err == OK;
+}
+
+/*
+ * A segment for which another one stands. If its file stays nothing may be merged before it is gone: when what stands for it
+ * had been merged away, the next start would find it alone and believe it.
+ */
+static enum err remove_segment(const struct gathering *gathering, struct segment *segment, const char *why)
+{
+    struct catalog *const catalog = gathering->catalog;
+    const bool gone = remove_file(gathering, segment->file->name, why);
+    const bool noted = gone || catalog->graves_count < CATALOG_GRAVES_MAX;
+
+    if (!gone && noted) catalog_dig(catalog, segment);
+    segment_drop(catalog, segment);
+    return noted ? OK : ERR_IO; /* so many that cannot be removed: the disk does not take writes */
 }
 
 static enum err gather_files(struct gathering *gathering, const struct name_list *list)
@@ -164,6 +180,7 @@ static bool is_replaced(const struct gathering *gathering, const struct segment 
 static enum err remove_replaced(struct gathering *gathering)
 {
     bool *const replaced = calloc((size_t)gathering->count + 1, sizeof *replaced);
+    enum err err = OK;
     uint32_t kept = 0;
 
     if (replaced == NULL) return ERR_NO_MEMORY;
@@ -176,12 +193,12 @@ static enum err remove_replaced(struct gathering *gathering)
             gathering->segments[kept++] = segment;
             continue;
         }
-        remove_file(gathering, segment->file->name, "replaced segment removed");
-        segment_drop(gathering->catalog, segment);
+        const enum err removed = remove_segment(gathering, segment, "replaced segment removed");
+        if (err == OK) err = removed;
     }
     gathering->count = kept;
     free(replaced);
-    return OK;
+    return err;
 }
 
 /* ---- putting in order -------------------------------------------------------------------------------- */
@@ -317,8 +334,9 @@ static bool is_superfluous(const struct segment *segment)
     return true;
 }
 
-static void forget_duplicates(struct gathering *gathering, const struct block_ref *refs, uint32_t count)
+static enum err forget_duplicates(struct gathering *gathering, const struct block_ref *refs, uint32_t count)
 {
+    enum err err = OK;
     uint32_t left = 0;
 
     for (uint32_t i = 1, kept = 0; i < count; i++) {
@@ -330,14 +348,16 @@ static void forget_duplicates(struct gathering *gathering, const struct block_re
     for (uint32_t i = 0; i < gathering->count; i++) {
         struct segment *const segment = gathering->segments[i];
         if (is_superfluous(segment)) {
-            remove_file(gathering, segment->file->name, "a segment whose blocks stand in others is removed");
-            segment_drop(gathering->catalog, segment);
+            const enum err removed = remove_segment(gathering, segment,
+                                                    "a segment whose blocks stand in others is removed");
+            if (err == OK) err = removed;
             continue;
         }
         forget_marked(segment);
         gathering->segments[left++] = segment;
     }
     gathering->count = left;
+    return err;
 }
 
 static void note_position(struct catalog *catalog, const struct catalog_block *block)
@@ -375,9 +395,9 @@ static enum err put_in_order(struct gathering *gathering)
         note_position(gathering->catalog, block_of(&refs[i]));
         before = &refs[i];
     }
-    if (gathering->report->duplicates > 0) forget_duplicates(gathering, refs, count);
+    const enum err err = gathering->report->duplicates > 0 ? forget_duplicates(gathering, refs, count) : OK;
     free(refs);
-    return OK;
+    return err;
 }
 
 /* Closed without filters by this start, or by one before that did not come to an end with them. */
@@ -430,6 +450,8 @@ static enum err gather(struct gathering *gathering, struct name_list *list)
     TRY(gather_files(gathering, list));
     TRY(remove_replaced(gathering));
     TRY(put_in_order(gathering));
+    /* What was removed must not come back when what stands for it has been merged into something else. */
+    TRY(io_dir_sync(gathering->io, catalog->dir));
     note_unfiltered(gathering);
     count_all(gathering);
     catalog->current = catalog_view_make(catalog, gathering->segments, gathering->count);
