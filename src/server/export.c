@@ -131,20 +131,20 @@ void export_ingest(struct conn *conn, uint8_t content_type, void (*done)(struct 
     shard_ingest(conn->server->config.shard, &conn->ingest);
 }
 
-bool export_landed(struct conn *conn)
+struct conn *export_stored(struct shard_ingest *ingest)
 {
+    struct conn *const conn = container_of(ingest, struct conn, ingest);
+    char message[EXPORT_TEXT_MAX];
+
     assert(conn->ingesting);
 
     conn->ingesting = false;
-    if (conn->stage != CONN_CLOSING) return true;
-    conn_join(conn);
-    return false;
-}
-
-void export_answer_failed(struct conn *conn)
-{
-    char message[EXPORT_TEXT_MAX];
-
-    const enum err err = export_failure(&conn->ingest, message);
+    if (conn->stage == CONN_CLOSING) {
+        conn_join(conn);
+        return NULL;
+    }
+    if (ingest->err == OK) return conn;
+    const enum err err = export_failure(ingest, message);
     status_answer(&conn->exchange, err_http_status(err), message);
+    return NULL;
 }

@@ -62,10 +62,9 @@ enum err export_failure(const struct shard_ingest *ingest, char out[EXPORT_TEXT_
 
 /* ---- over HTTP/1.1, whatever the body is ---------------------------------------------------------------------- */
 
-/* Hands the body, whose encoding was judged, to the shard. done begins with export_landed(). */
+/* Hands the body, whose encoding was judged, to the shard. done begins with export_stored(). */
 void export_ingest(struct conn *conn, uint8_t content_type, void (*done)(struct shard_ingest *ingest));
-/* False: the connection has gone meanwhile, nothing is to be answered. */
-bool export_landed(struct conn *conn);
-void export_answer_failed(struct conn *conn);
+/* The connection, to be told that its spans are stored. NULL: it has gone meanwhile, or was told why they are not. */
+struct conn *export_stored(struct shard_ingest *ingest);
 
 #endif

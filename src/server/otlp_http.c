@@ -118,13 +118,9 @@ static void answer_stored(struct conn *conn)
 
 static void on_ingested(struct shard_ingest *ingest)
 {
-    struct conn *const conn = container_of(ingest, struct conn, ingest);
+    struct conn *const conn = export_stored(ingest);
 
-    if (!export_landed(conn)) return;
-    if (ingest->err == OK)
-        answer_stored(conn);
-    else
-        export_answer_failed(conn);
+    if (conn != NULL) answer_stored(conn);
 }
 
 static void handle_empty(struct exchange *exchange)
