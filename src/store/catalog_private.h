@@ -180,11 +180,7 @@ enum err catalog_publish(struct catalog *catalog, struct segment *replacement);
  * or at start-up.
  */
 void catalog_note_position(struct catalog *catalog, uint16_t shard, uint64_t next_seq, uint64_t sealed_lsn);
-/*
- * Are all of them of the current version? Asked before an output gets its name, on the thread that alone replaces segments: an
- * output with a name is believed by the next start, whether it was published or not, and something else may stand for its
- * inputs by then.
- */
+/* Are all of them of the current version? */
 bool catalog_has_all(struct catalog *catalog, struct segment *const *inputs, uint32_t count);
 /*
  * Makes the version in which `output` (may be NULL) stands in the place of all inputs, which are of the current
@@ -269,6 +265,7 @@ struct segment_merged {
     struct catalog *catalog;
     struct segment *segment; /* with filters; its file is still "tmp" */
     uint64_t offset;
+    uint64_t bytes; /* of the segment, with its filters; once it has replaced others */
 };
 /* Room for SEGMENT_BLOCKS_MAX blocks. inputs: what it is to stand for. */
 enum err segment_merged_begin(struct catalog *catalog, struct io *io, uint8_t level,
@@ -279,8 +276,12 @@ enum err segment_merged_append(struct segment_merged *merged, struct io *io,
 /* The same with a block of another segment, as it is, whose sums were checked; takes over the filters, if it succeeds. */
 enum err segment_merged_copy(struct segment_merged *merged, struct io *io, const struct segment *from,
                              uint32_t place, struct block_filters *filters);
-/* Footer, sync, name. *out is durable, and not in the catalog yet. */
-enum err segment_merged_finish(struct segment_merged *merged, struct io *io, struct segment **out);
+/*
+ * It takes the place of its inputs: footer, sync, name, catalog, and they are removed. ERR_NOT_FOUND: something else has
+ * taken the place of one meanwhile; then it gets no name, for the next start would believe it, published or not.
+ */
+enum err segment_merged_replace(struct segment_merged *merged, struct io *io, struct segment *const *inputs,
+                                uint32_t count);
 /* After any of them, unless it has become a segment. */
 void segment_merged_discard(struct segment_merged *merged, struct io *io);
 

@@ -144,11 +144,8 @@ static void tell(struct compactor *compactor, struct io *io)
 static enum err finish(struct compactor *compactor, struct io *io)
 {
     struct job *const job = &compactor->job;
-    struct segment *output;
 
-    if (!catalog_has_all(compactor->catalog, job->inputs, job->plan.count)) return ERR_NOT_FOUND;
-    TRY(segment_merged_finish(&job->output, io, &output));
-    TRY(catalog_retire(compactor->catalog, io, job->inputs, job->plan.count, output));
+    TRY(segment_merged_replace(&job->output, io, job->inputs, job->plan.count));
     tell(compactor, io);
     drop_job(compactor, io);
     return OK;

@@ -170,14 +170,14 @@ static enum err must_be_kept(const struct catalog_view *view, struct segment *co
     return failed ? ERR_NO_MEMORY : OK;
 }
 
-/* A segment without blocks that says how far the shards had come. */
-static enum err write_positions(struct retention *retention, struct io *io, struct segment *const *inputs,
-                                uint32_t count, struct segment **out)
+/* A segment without blocks stands for them, which says how far the shards had come. */
+static enum err leave_positions(struct retention *retention, struct io *io, struct segment *const *inputs,
+                                uint32_t count)
 {
     struct segment_merged merged;
 
     TRY(segment_merged_begin(retention->catalog, io, 1, inputs, count, &merged));
-    const enum err err = segment_merged_finish(&merged, io, out);
+    const enum err err = segment_merged_replace(&merged, io, inputs, count);
     if (err != OK) segment_merged_discard(&merged, io);
     return err;
 }
@@ -185,12 +185,11 @@ static enum err write_positions(struct retention *retention, struct io *io, stru
 static enum err remove_all(struct retention *retention, struct io *io, const struct catalog_view *view,
                            struct segment *const *inputs, uint32_t count)
 {
-    struct segment *positions = NULL;
     bool kept;
 
     TRY(must_be_kept(view, inputs, count, &kept));
-    if (kept) TRY(write_positions(retention, io, inputs, count, &positions));
-    return catalog_retire(retention->catalog, io, inputs, count, positions);
+    return kept ? leave_positions(retention, io, inputs, count)
+                : catalog_retire(retention->catalog, io, inputs, count, NULL);
 }
 
 static void tell(struct retention *retention, const struct retention_leaver *leaver,

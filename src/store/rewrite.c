@@ -106,13 +106,9 @@ enum err rewrite_step(struct rewrite *rewrite, struct io *io, bool *complete)
 
 enum err rewrite_finish(struct rewrite *rewrite, struct io *io)
 {
-    struct segment *output;
-
-    if (!catalog_has_all(rewrite->catalog, &rewrite->input, 1))
-        return ERR_NOT_FOUND; /* a merge was quicker */
-    TRY(segment_merged_finish(&rewrite->output, io, &output));
-    rewrite->outcome.bytes = segment_bytes(output);
-    return catalog_retire(rewrite->catalog, io, &rewrite->input, 1, output);
+    TRY(segment_merged_replace(&rewrite->output, io, &rewrite->input, 1));
+    rewrite->outcome.bytes = rewrite->output.bytes;
+    return OK;
 }
 
 struct rewrite_outcome rewrite_outcome(const struct rewrite *rewrite)

@@ -131,7 +131,7 @@ static enum err name_it(struct segment_merged *merged, struct io *io, struct seg
     return segment_file_open(io, catalog->dir, name, 0, out);
 }
 
-enum err segment_merged_finish(struct segment_merged *merged, struct io *io, struct segment **out)
+static enum err finish(struct segment_merged *merged, struct io *io, struct segment **out)
 {
     struct catalog *const catalog = merged->catalog;
     struct segment_file *buffered;
@@ -152,4 +152,16 @@ enum err segment_merged_finish(struct segment_merged *merged, struct io *io, str
     merged->segment = NULL;
     *out = closed;
     return OK;
+}
+
+/* Only the caller's thread replaces segments, so what is seen here still holds when the catalog is changed. */
+enum err segment_merged_replace(struct segment_merged *merged, struct io *io, struct segment *const *inputs,
+                                uint32_t count)
+{
+    struct segment *output;
+
+    if (!catalog_has_all(merged->catalog, inputs, count)) return ERR_NOT_FOUND;
+    TRY(finish(merged, io, &output));
+    merged->bytes = segment_bytes(output);
+    return catalog_retire(merged->catalog, io, inputs, count, output);
 }
