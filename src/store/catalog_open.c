@@ -117,7 +117,7 @@ static enum err gather_file(struct gathering *gathering, const char *name)
     return OK;
 }
 
-static bool remove_file(const struct gathering *gathering, const char *name, const char *why)
+static void remove_file(const struct gathering *gathering, const char *name, const char *why)
 {
     const enum err err = io_unlink(gathering->io, gathering->catalog->dir, name);
 
@@ -126,22 +126,23 @@ static bool remove_file(const struct gathering *gathering, const char *name, con
     else
         log_warn("store", "a file that is not needed could not be removed", "file=%s err=\"%s\"", name,
                  err_text(err));
-    return err == OK;
 }
 
 /*
- * A segment for which another one stands. If its file stays nothing may be merged before it is gone: when what stands for it
- * had been merged away, the next start would find it alone and believe it.
+ * A segment for which another one stands. Nothing is merged before it is gone for good (catalog_bury()): when what stands for
+ * it had been merged away, the next start would find it alone and believe it.
  */
 static enum err remove_segment(const struct gathering *gathering, struct segment *segment, const char *why)
 {
     struct catalog *const catalog = gathering->catalog;
-    const bool gone = remove_file(gathering, segment->file->name, why);
-    const bool noted = gone || catalog->graves_count < CATALOG_GRAVES_MAX;
+    const bool room = catalog->graves_count < CATALOG_GRAVES_MAX || catalog_bury(catalog, gathering->io);
 
-    if (!gone && noted) catalog_dig(catalog, segment);
+    if (room) {
+        log_info("store", why, "file=%s", segment->file->name);
+        catalog_dig(catalog, segment);
+    }
     segment_drop(catalog, segment);
-    return noted ? OK : ERR_IO; /* so many that cannot be removed: the disk does not take writes */
+    return room ? OK : ERR_IO; /* so many that cannot be removed: the disk does not take writes */
 }
 
 static enum err gather_files(struct gathering *gathering, const struct name_list *list)
@@ -450,8 +451,7 @@ static enum err gather(struct gathering *gathering, struct name_list *list)
     TRY(gather_files(gathering, list));
     TRY(remove_replaced(gathering));
     TRY(put_in_order(gathering));
-    /* What was removed must not come back when what stands for it has been merged into something else. */
-    TRY(io_dir_sync(gathering->io, catalog->dir));
+    catalog_bury(catalog, gathering->io); /* else it is tried again before anything is merged */
     note_unfiltered(gathering);
     count_all(gathering);
     catalog->current = catalog_view_make(catalog, gathering->segments, gathering->count);
