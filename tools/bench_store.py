@@ -23,6 +23,12 @@ def fail(text):
     sys.exit(1)
 
 
+def amount(text):
+    """1500000, 1.5e6, 600k, 1.5M"""
+    scale = {"k": 1e3, "M": 1e6}.get(text[-1:], 1)
+    return int(float(text[:-1] if scale > 1 else text) * scale)
+
+
 def build(options):
     if not os.path.exists(os.path.join(options.build, "build.ninja")):
         say(f"configuring {options.build}")
