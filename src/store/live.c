@@ -1,8 +1,8 @@
 /*
  * Live block: appending. See store/live.h for the promise.
  *
- * The happy path of a span's attributes is one compare each with the bytes of the span before it of the same sender and
- * name (live_template.c); a mismatch is looked up among recent pairs, then in the pair table, and only bytes never seen
+ * The happy path of a span's attributes is one fingerprint each, compared with that of the span before it of the same sender
+ * and name (live_template.c); a mismatch is looked up among recent pairs, then in the pair table, and only bytes never seen
  * before in this block are decoded, validated and copied (live_intern.c).
  *
  * A request that fails is undone wholly, with what it interned and with the templates that speak of it: otherwise one
