@@ -26,6 +26,7 @@
     X(ERR_IO, "input/output error", 503, 14)                                                                 \
     X(ERR_NO_SPACE, "no space on the device", 503, 14)                                                       \
     X(ERR_NO_MEMORY, "out of memory", 503, 14)                                                               \
+    X(ERR_SUPERSEDED, "something else has taken its place", 503, 14)                                         \
     X(ERR_EXISTS, "exists already", 503, 6)                                                                  \
     X(ERR_DENIED, "permission denied", 503, 7)                                                               \
     X(ERR_PEER_GONE, "peer has gone", 503, 14)

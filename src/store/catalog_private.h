@@ -277,7 +277,7 @@ enum err segment_merged_append(struct segment_merged *merged, struct io *io,
 enum err segment_merged_copy(struct segment_merged *merged, struct io *io, const struct segment *from,
                              uint32_t place, struct block_filters *filters);
 /*
- * It takes the place of its inputs: footer, sync, name, catalog, and they are removed. ERR_NOT_FOUND: something else has
+ * It takes the place of its inputs: footer, sync, name, catalog, and they are removed. ERR_SUPERSEDED: something else has
  * taken the place of one meanwhile; then it gets no name, for the next start would believe it, published or not.
  */
 enum err segment_merged_replace(struct segment_merged *merged, struct io *io, struct segment *const *inputs,

@@ -62,13 +62,21 @@ static void drop_job(struct compactor *compactor, struct io *io)
     *job = (struct job){.under_way = false};
 }
 
-static void fail(struct compactor *compactor, struct io *io, enum err err)
+/* What another one was quicker with is no failure: the next step plans anew. */
+static bool fail(struct compactor *compactor, struct io *io, enum err err)
 {
+    if (err == ERR_SUPERSEDED) {
+        log_info("store", "a merge gives way", "level=%u segments=%" PRIu32, compactor->job.plan.level,
+                 compactor->job.plan.count);
+        drop_job(compactor, io);
+        return true;
+    }
     log_warn("store", "segments could not be merged", "level=%u segments=%" PRIu32 " err=\"%s\"",
              compactor->job.plan.level, compactor->job.plan.count, err_text(err));
     compactor->counts.failures++;
     compactor->rest_until_ns = io_now_ns(io) + REST_NS;
     drop_job(compactor, io);
+    return false;
 }
 
 static bool has_room(const struct compactor *compactor, struct io *io, uint64_t bytes)
@@ -117,8 +125,7 @@ static bool plan(struct compactor *compactor, struct io *io, uint64_t now_ns)
     job->under_way = true;
     job->began_ns = io_now_ns(io);
     const enum err err = begin(compactor, io);
-    if (err != OK) fail(compactor, io, err);
-    return err == OK;
+    return err == OK || fail(compactor, io, err);
 }
 
 /* ---- the end of it ------------------------------------------------------------------------------------ */
@@ -273,8 +280,7 @@ bool compactor_step(struct compactor *compactor, struct io *io, uint64_t now_ns)
         return false; /* nor does a job end while something has to go */
     if (compactor->job.under_way) {
         const enum err err = go_on(compactor, io);
-        if (err != OK) fail(compactor, io, err);
-        return err == OK;
+        return err == OK || fail(compactor, io, err);
     }
     if (io_now_ns(io) < compactor->rest_until_ns) return false;
     if (plan(compactor, io, now_ns)) return true;

@@ -322,6 +322,10 @@ bool eraser_step(struct eraser *eraser, struct io *io)
     if (!eraser->at_work && !take_up(eraser)) return false;
     const enum err err = eraser->rewrite != NULL ? rewrite_on(eraser, io) : look(eraser, io);
     if (err == OK) return true;
+    if (err == ERR_SUPERSEDED) { /* a merge was quicker: what it has left is looked into next */
+        end_rewrite(eraser, io);
+        return true;
+    }
     log_warn("store", "an erasure has to wait", "id=%" PRIu64 " err=\"%s\"", eraser->job.id, err_text(err));
     eraser->counts.failures++;
     eraser->rest_until_ns = io_now_ns(io) + REST_NS;

@@ -386,6 +386,10 @@ bool retention_step(struct retention *retention, struct io *io, uint64_t now_ns)
     }
     if (err == OK) return worked;
     if (err == ERR_BUSY) return true; /* what was read is remembered */
+    if (err == ERR_SUPERSEDED) {      /* by a merge, whose output is looked at next */
+        end_sifting(retention, io);
+        return true;
+    }
     if (retention->sifting.rewrite != NULL || retention->sifting.view != NULL)
         retention->rest_until_ns = io_now_ns(io) + REST_NS;
     end_sifting(retention, io);

@@ -160,7 +160,7 @@ enum err segment_merged_replace(struct segment_merged *merged, struct io *io, st
 {
     struct segment *output;
 
-    if (!catalog_has_all(merged->catalog, inputs, count)) return ERR_NOT_FOUND;
+    if (!catalog_has_all(merged->catalog, inputs, count)) return ERR_SUPERSEDED;
     TRY(finish(merged, io, &output));
     merged->bytes = segment_bytes(output);
     return catalog_retire(merged->catalog, io, inputs, count, output);

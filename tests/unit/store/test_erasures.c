@@ -321,6 +321,52 @@ Test(erasures, D6_a_rewrite_removes_what_others_have_left_behind)
     world_close(&world);
 }
 
+/* Some segments of one day. */
+static struct world world_to_merge(void)
+{
+    struct world world = new_world();
+    struct plain_span spans[20];
+
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        for (uint32_t i = 0; i < 20; i++)
+            spans[i] = (struct plain_span){i / 2, (uint32_t)seq * 100 + i, monday_ns + i, "work"};
+        store_append_plain(&world, seq, monday_ns + seq, spans, 20);
+    }
+    return world;
+}
+
+/* Whoever comes second begins anew at once: neither waits a minute for what the other has done. */
+Test(erasures, give_way_to_a_merge_and_it_to_them)
+{
+    const uint64_t later_ns = monday_ns + day_ns;
+
+    for (unsigned first = 0; first < 2; first++) {
+        for (unsigned ahead = 1; ahead < 6; ahead++) {
+            struct world world = world_to_merge();
+            struct erasures *const erasures = erasures_of(&world);
+            struct eraser *const eraser = eraser_of(&world, erasures);
+            struct compactor *const compactor = compactor_of(&world);
+            const uint64_t id = ask_for(erasures, &world, pin_of_trace(3, 0));
+            for (unsigned i = 0; i < ahead; i++)
+                (void)(first == 0 ? eraser_step(eraser, world.io)
+                                  : compactor_step(compactor, world.io, later_ns));
+            if (first == 1) work(eraser, &world);
+            while (compactor_step(compactor, world.io, later_ns)) {
+            }
+            if (first == 0) work(eraser, &world);
+            cr_assert_eq(erasure_of(erasures, id).state, ERASURE_DONE);
+            cr_assert_eq(eraser_counts(eraser)->failures, 0);
+            cr_assert_eq(compactor_counts(compactor)->failures, 0);
+            if (first == 0) cr_assert_eq(compactor_counts(compactor)->merges[1], 1);
+            cr_assert_eq(all_spans_of(&world), 4 * 18);
+            compactor_close(compactor, world.io);
+            eraser_close(eraser, world.io);
+            erasures_close(erasures);
+            world_close(&world);
+        }
+    }
+}
+
 struct crashing {
     bool asked, answered, done;
     unsigned images;
