@@ -266,7 +266,7 @@ static enum err null_span(void *context, const struct span_view *view, struct ot
     return OK;
 }
 
-static const struct otlp_sink null_sink = {null_resource, null_scope, null_span};
+static const struct otlp_sink null_sink = {null_resource, null_scope, null_span, NULL};
 
 static struct slice make_hot(struct bench *bench, size_t body)
 {

@@ -91,6 +91,11 @@ struct link_view {
     const struct slice *attributes;
 };
 
+enum otlp_rejection {
+    OTLP_REJECTED_IDS,     /* an id that no span can have */
+    OTLP_REJECTED_CONTENT, /* the sink cannot keep it, or its resource or scope */
+};
+
 struct otlp_sink {
     /*
      * Each may fail with ERR_MALFORMED, ERR_TOO_LARGE, ERR_FULL ..., after setting *fault: the walk ends with
@@ -99,6 +104,8 @@ struct otlp_sink {
     enum err (*on_resource)(void *context, const struct resource_view *resource, struct otlp_fault *fault);
     enum err (*on_scope)(void *context, const struct scope_view *scope, struct otlp_fault *fault);
     enum err (*on_span)(void *context, const struct span_view *span, struct otlp_fault *fault);
+    /* A span below the last resource was rejected; may be NULL. After a resource that was, it is below none. */
+    enum err (*on_rejected)(void *context, uint64_t start_ns, enum otlp_rejection why);
 };
 
 struct otlp_result {

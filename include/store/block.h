@@ -32,6 +32,7 @@ struct block_summary {
 /* ---- writing --------------------------------------------------------------------------------------------
  */
 
+struct ledger;
 struct block_encoder; /* scratch of one encoder thread, grows to the largest block seen */
 enum err block_encoder_open(struct block_encoder **out);
 void block_encoder_close(struct block_encoder *encoder);
@@ -44,6 +45,7 @@ struct block_encoded {
     size_t trace_hashes_count;
     const uint64_t *token_hashes; /* filter_hash_token; those of values that were not looked up may repeat */
     size_t token_hashes_count;
+    const struct ledger *ledger; /* of its rows, and of what was rejected beside them */
 };
 /* live must be closed and wholly published. Pure computation. */
 enum err block_encode(struct block_encoder *encoder, const struct live_block *live,
@@ -175,6 +177,11 @@ typedef enum err block_emit_fn(void *context, uint32_t row, uint32_t resource, u
                                struct slice span);
 enum err block_spans(struct block_reader *reader, uint32_t first, uint32_t count, block_emit_fn *emit,
                      void *context);
+
+/* Adds what the block has of its rows, and of what was rejected beside them. One without a ledger is counted. */
+enum err block_ledger(struct block_reader *reader, struct ledger *into);
+/* Adds its rows, whatever its ledger says: received, and stored. */
+enum err block_ledger_count(struct block_reader *reader, struct ledger *into);
 
 /* Every trace hash and token hash again, for filters of a segment that was not closed (recovery). */
 enum err block_hashes(struct block_reader *reader, bool (*visit)(void *context, bool is_trace, uint64_t hash),

@@ -41,6 +41,7 @@ enum {
     LIVE_SHAPE_ITEMS_MAX = LIVE_SHAPES_MAX * 64,
     LIVE_PATTERNS_MAX = LIVE_ROWS_MAX, /* a row makes at most one */
     LIVE_ENVELOPES_MAX = 65536,        /* resources, and scopes */
+    LIVE_REJECTIONS_MAX = LIVE_ROWS_MAX,
 };
 
 /* Columns with a fixed number; attribute columns follow from COLUMN_FIXED_COUNT on. */
@@ -155,10 +156,19 @@ struct live_envelope {
     uint32_t service_tag;                 /* a hash of it (writer only) */
 };
 
-/* How far the block reaches. Readers get rows, pairs, columns, resources, scopes and shapes; what those refer
- * to is valid. */
+/* Spans that came with rows and were rejected, for the ledger. */
+struct live_rejection {
+    uint32_t resource; /* index; LIVE_NO_RESOURCE: below none, or below one that was rejected, too */
+    uint32_t why;      /* enum otlp_rejection */
+    uint64_t start_ns; /* of the first of them, all of one minute */
+    uint32_t spans;
+};
+enum { LIVE_NO_RESOURCE = UINT32_MAX };
+
+/* How far the block reaches. Readers get rows, pairs, columns, resources, scopes, shapes, patterns and rejections; what those
+ * refer to is valid. */
 struct live_counts {
-    uint32_t rows, pairs, columns, resources, scopes, shapes, patterns;
+    uint32_t rows, pairs, columns, resources, scopes, shapes, patterns, rejections;
     uint32_t slots, events, links, shape_items, event_patterns; /* writer and encoder only */
     uint32_t arena;
 };
@@ -184,12 +194,13 @@ struct live_block {
     const struct live_shape_item *shape_items;
     const struct live_pattern *patterns;
     const struct live_event_pattern *event_patterns;
+    const struct live_rejection *rejections;
     const uint8_t *arena;
     struct live_counts counts; /* writer's; readers use live_published() */
     struct live_writer *writer;
     struct {
         /* each stored with release, rows last */
-        _Atomic uint32_t rows, pairs, columns, resources, scopes, shapes, patterns;
+        _Atomic uint32_t rows, pairs, columns, resources, scopes, shapes, patterns, rejections;
     } published;
 };
 
@@ -242,6 +253,9 @@ static inline struct live_parts live_parts(const struct live_block *live, const 
     if (parts.pattern->bits & ROW_STATUS_MESSAGE) parts.status_message = *parts.values++;
     return parts;
 }
+/* Adds what was received up to these counts: rows as stored, and what was rejected beside them. */
+struct ledger;
+void live_ledger(const struct live_block *live, const struct live_counts *counts, struct ledger *into);
 /* Writes the row as an OTLP Span message (no tag, no length), backwards. */
 struct wire_writer;
 void live_span_write(const struct live_block *live, uint32_t row, struct wire_writer *writer);

@@ -153,6 +153,15 @@ struct catalog_source {
  */
 enum err catalog_open_block(const struct catalog_view *view, struct io *io, uint32_t block,
                             struct catalog_source *storage, struct block_reader **out);
+struct ledger;
+struct ledger_range;
+/*
+ * Adds what a segment of the view knows of its spans, and of those that it stands for, in a range of time. *damaged becomes
+ * true where some of it could not be read: then all that is known is what its blocks have (or, where they cannot be read
+ * either, how many rows), as if nothing else had been received. ERR_IO, ERR_NO_MEMORY: `into` is worthless.
+ */
+enum err catalog_ledger(const struct catalog_view *view, struct io *io, uint32_t segment,
+                        const struct ledger_range *range, struct ledger *into, bool *damaged);
 /* A block found corrupt while reading is fenced for later queries and counted. Any thread. */
 void catalog_fence(struct catalog *catalog, uint16_t shard, uint64_t seq);
 /* Blocks fenced now, for metrics and readiness. Any thread. */

@@ -287,12 +287,21 @@ enum err span_decode(struct otlp_decoder *decoder, struct slice message, struct 
 /* ---- the walk -------------------------------------------------------------------------------------------
  */
 
-static void reject(struct walk *walk, const char *reason, const uint8_t *at)
+/* reason NULL: it was told where the resource or scope was announced. */
+static enum err reject(struct walk *walk, const struct span_view *view, enum otlp_rejection why,
+                       const char *reason, const uint8_t *at)
 {
-    if (walk->result->rejected++ == 0) {
+    if (walk->result->rejected++ == 0 && reason != NULL) {
         walk->result->rejection.reason = reason;
         walk->result->rejection.at = at;
     }
+    if (walk->sink->on_rejected == NULL) return OK;
+    const enum err err = walk->sink->on_rejected(walk->context, view->start_ns, why);
+    if (err != OK) {
+        walk->result->fault.reason = "no room to note what was rejected";
+        walk->result->fault.at = at;
+    }
+    return err;
 }
 
 enum { AHEAD_BYTES_MAX = 1024 };
@@ -318,15 +327,10 @@ static enum err walk_span(struct walk *walk, struct slice message)
 
     load_ahead(message);
     TRY(decode_span(walk->decoder, message, &view, &ids, fault));
-    if (walk->rejecting) {
-        walk->result->rejected++;
-        return OK;
-    }
+    if (walk->rejecting) return reject(walk, &view, OTLP_REJECTED_CONTENT, NULL, message.ptr);
     const char *const reason = judge_ids(&ids, &view);
-    if (__builtin_expect(reason != NULL, 0)) {
-        reject(walk, reason, message.ptr);
-        return OK;
-    }
+    if (__builtin_expect(reason != NULL, 0))
+        return reject(walk, &view, OTLP_REJECTED_IDS, reason, message.ptr);
     struct otlp_fault why = {0};
     const enum err err = walk->sink->on_span(walk->context, &view, &why);
     if (__builtin_expect(err == OK, 1)) {
@@ -334,10 +338,7 @@ static enum err walk_span(struct walk *walk, struct slice message)
         return OK;
     }
     if (why.at == NULL) why.at = message.ptr;
-    if (err == ERR_UNSUPPORTED) {
-        reject(walk, why.reason, why.at);
-        return OK;
-    }
+    if (err == ERR_UNSUPPORTED) return reject(walk, &view, OTLP_REJECTED_CONTENT, why.reason, why.at);
     *fault = why;
     return err;
 }

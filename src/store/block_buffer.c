@@ -121,8 +121,9 @@ uint32_t block_output_sections(const struct block_output *output)
 uint32_t block_output_section(struct block_output *output, enum block_section_type type, const void *plain,
                               size_t len, bool compress)
 {
-    struct block_section section = {
-        .type = (uint16_t)type, .flags = SECTION_CRITICAL, .plain = (uint32_t)len};
+    struct block_section section = {.type = (uint16_t)type,
+                                    .flags = type == SECTION_LEDGER ? 0 : SECTION_CRITICAL,
+                                    .plain = (uint32_t)len};
     const uint32_t number = block_output_sections(output);
     size_t stored = len;
 

@@ -6,6 +6,7 @@
  *   plan      per column: how many values, dictionary or raw; dictionary ids; tokens       block_plan.c
  *   pages     8192 rows at a time: gather fields, scatter slots to columns, write chunks   block_page.c
  *   tables    dictionaries, traces, resources, scopes, shapes, patterns, operations        block_tables.c
+ *   ledger    rows by service and minute                                                   block_ledger.c
  *   finish    directories, section table, header
  */
 #include "block_job.h"
@@ -35,7 +36,7 @@ enum err block_encoder_open(struct block_encoder **out)
 
     if (encoder == NULL) return ERR_NO_MEMORY;
     if (block_output_open(&encoder->output) != OK ||
-        chunk_writer_open(&encoder->chunks, &encoder->output) != OK) {
+        chunk_writer_open(&encoder->chunks, &encoder->output) != OK || ledger_open(&encoder->ledger) != OK) {
         block_encoder_close(encoder);
         return ERR_NO_MEMORY;
     }
@@ -50,6 +51,7 @@ void block_encoder_close(struct block_encoder *encoder)
 #undef X
     chunk_writer_close(&encoder->chunks);
     block_output_close(&encoder->output);
+    ledger_close(encoder->ledger);
     free(encoder);
 }
 
@@ -189,6 +191,7 @@ static enum err finish(struct job *job, struct block_encoded *out)
         .trace_hashes_count = encoder->trace_hashes.len / sizeof(uint64_t),
         .token_hashes = (const uint64_t *)(const void *)encoder->token_hashes.ptr,
         .token_hashes_count = encoder->token_hashes.len / sizeof(uint64_t),
+        .ledger = encoder->ledger,
     };
     return OK;
 }

@@ -99,6 +99,7 @@ enum block_section_type {
     SECTION_PAGES = 13,     /* struct block_page */
     SECTION_PATTERNS = 14,  /* byte planes of enum block_pattern_field */
     SECTION_EVENT_PATTERNS = 15,
+    SECTION_LEDGER = 16, /* ledger_bytes.h; not critical */
     SECTION_TYPES_END
 };
 

@@ -7,6 +7,7 @@
 
 #include "block_buffer.h"
 #include "block_order.h"
+#include "store/ledger.h"
 
 enum { PAGE = BLOCK_PAGE_ROWS, UNASSIGNED = 0xffffffff };
 
@@ -76,6 +77,7 @@ struct block_encoder {
     struct bytes trace_ids, trace_rows, trace_hashes, token_hashes;
     struct bytes operations, operation_table, services;
     struct bytes text;
+    struct ledger *ledger;
 };
 
 /* What one call of block_encode() works on. */
@@ -124,5 +126,7 @@ uint32_t encode_page(struct job *job, uint32_t page, uint32_t trace_count);
 void put_dictionaries(struct job *job);
 /* Traces, envelopes, shapes, patterns, operations, directories. False: no memory. */
 bool put_tables(struct job *job);
+/* block_ledger.c */
+bool put_ledger(struct job *job);
 
 #endif

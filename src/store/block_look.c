@@ -22,6 +22,7 @@ static const char *const section_names[SECTION_TYPES_END] = {
     [SECTION_PAGES] = "PAGES",
     [SECTION_PATTERNS] = "PATTERNS",
     [SECTION_EVENT_PATTERNS] = "EVENT_PATTERNS",
+    [SECTION_LEDGER] = "LEDGER",
 };
 static const char *const stream_names[STREAM_FIXED_COUNT] = {
     [STREAM_START_BASE] = "START_BASE",

@@ -81,11 +81,18 @@ enum err block_peek(const uint8_t bytes[4096], struct block_summary *out)
  */
 
 /* The one section of a type; meta sections occur once. */
-static enum err only_section(struct block_reader *reader, enum block_section_type type, struct slice *out)
+enum err reader_section_of(struct block_reader *reader, enum block_section_type type, struct slice *out)
 {
     for (uint32_t i = reader->header.sections; i-- > 0;)
         if (reader->sections[i].type == type) return reader_section(reader, i, out);
-    return ERR_CORRUPT;
+    return ERR_NOT_FOUND;
+}
+
+static enum err only_section(struct block_reader *reader, enum block_section_type type, struct slice *out)
+{
+    const enum err err = reader_section_of(reader, type, out);
+
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
 }
 
 /* ---- tables ---------------------------------------------------------------------------------------------

@@ -75,6 +75,8 @@ void reader_free_all(struct block_reader *reader);
 bool section_sound(const struct block_header *header, const struct block_section *section);
 /* Plain bytes of a section; checked before use. */
 enum err reader_section(struct block_reader *reader, uint32_t number, struct slice *out);
+/* The section of a type that occurs once. ERR_NOT_FOUND: there is none. */
+enum err reader_section_of(struct block_reader *reader, enum block_section_type type, struct slice *out);
 enum err reader_traces(struct block_reader *reader);
 
 /* Chunks of a page; expected is what the row structure says must be there. */

@@ -347,6 +347,7 @@ bool put_tables(struct job *job)
     put_event_patterns(job);
     put_operations(job);
     put_column_directory(job);
+    if (!put_ledger(job)) return false;
     block_output_section(output, SECTION_CHUNKS, encoder->chunk_table.ptr, encoder->chunk_table.len, true);
     block_output_section(output, SECTION_PIECES, encoder->pieces.ptr, encoder->pieces.len, true);
     block_output_section(output, SECTION_PAGES, encoder->page_table.ptr, encoder->page_table.len, true);

@@ -79,6 +79,7 @@ void segment_inherit(struct segment *segment, const struct segment *from)
 {
     segment->level = from->level;
     segment->lineage = from->lineage;
+    segment->ledger = from->ledger;
     if (segment->lineage != NULL) segment->lineage->refs++;
 }
 

@@ -5,7 +5,8 @@
  *   catalog ──▶ view (current) ──▶ segment ──▶ segment_file       the open handle
  *                                     ├──────▶ segment_rows       closed: where the interleaved filters are
  *                                     ├──────▶ block_filters[]    not closed: each block's own filters
- *                                     └──────▶ segment_lineage    merged: what it stands for
+ *                                     ├──────▶ segment_lineage    merged: what it stands for
+ *                                     └──────  segment_ledger_at  merged: where its ledger is
  *
  * A change makes a new segment object and a new view; the old ones live until the last query lets them go.
  * Handles that nothing refers to any more wait on a list for the next caller who brings an io.
@@ -63,11 +64,19 @@ struct segment_lineage {
     struct segment_position *positions;
 };
 
+/* Where the ledger of a merged segment lies; bytes 0: there is none, or it is lost. */
+struct segment_ledger_at {
+    uint64_t offset;
+    uint32_t bytes, crc;
+    uint32_t minute_first, minute_last;
+};
+
 struct segment {
     unsigned refs;
     struct segment_identity identity;
     uint8_t level;
     struct segment_lineage *lineage; /* NULL: none */
+    struct segment_ledger_at ledger;
     struct segment_file *file;
     struct segment_rows *rows;      /* NULL: not closed, filters[] count */
     struct block_filters **filters; /* one per block, each may be NULL; NULL when closed */
@@ -225,14 +234,18 @@ uint64_t catalog_number(const struct catalog *catalog, const uint64_t *number);
 
 /* Of a segment that is to stand for these. NULL: no memory. */
 struct segment_lineage *segment_lineage_of(struct segment *const *inputs, uint32_t count);
-/* Only how far the shards had come in these. */
-struct segment_lineage *segment_positions_of(struct segment *const *segments, uint32_t count);
 bool segment_lineage_replaces(const struct segment_lineage *lineage, const struct segment_identity *identity);
 size_t segment_lineage_bytes(const struct segment_lineage *lineage); /* in a directory; NULL: 0 */
 void segment_lineage_write(const struct segment_lineage *lineage, uint8_t *out);
 /* *out is NULL when the directory has none. bytes: behind its entries; checked before. */
 enum err segment_lineage_read(const struct segment_directory *directory, const uint8_t *bytes,
                               struct segment_lineage **out);
+
+/* ---- ledgers (segment_ledger.c) ------------------------------------------------------------------------ */
+
+/* Writes it at an offset of the segment's file, which becomes that behind it, and notes where. */
+enum err segment_ledger_write(struct segment *segment, struct io *io, struct ledger *ledger,
+                              uint64_t *offset);
 
 /* ---- closing (segment_footer.c) ---------------------------------------------------------------------- */
 
@@ -264,11 +277,14 @@ bool segment_rows_may_stay(struct catalog *catalog);
 struct segment_merged {
     struct catalog *catalog;
     struct segment *segment; /* with filters; its file is still "tmp" */
+    struct ledger *ledger;   /* of all inputs; whoever leaves rows out moves them there */
+    struct ledger *counted;  /* rows of the blocks that were appended */
+    bool copies;             /* blocks were copied, and not counted */
     uint64_t offset;
     uint64_t bytes; /* of the segment, with its filters; once it has replaced others */
 };
-/* Room for SEGMENT_BLOCKS_MAX blocks. inputs: what it is to stand for. */
-enum err segment_merged_begin(struct catalog *catalog, struct io *io, uint8_t level,
+/* Room for SEGMENT_BLOCKS_MAX blocks. inputs: what it is to stand for, segments of the view. */
+enum err segment_merged_begin(const struct catalog_view *view, struct io *io, uint8_t level,
                               struct segment *const *inputs, uint32_t count, struct segment_merged *out);
 /* Writes a block behind the others; ERR_NO_SPACE, or any other failure: discard all of it. */
 enum err segment_merged_append(struct segment_merged *merged, struct io *io,
@@ -278,7 +294,8 @@ enum err segment_merged_copy(struct segment_merged *merged, struct io *io, const
                              uint32_t place, struct block_filters *filters);
 /*
  * It takes the place of its inputs: footer, sync, name, catalog, and they are removed. ERR_SUPERSEDED: something else has
- * taken the place of one meanwhile; then it gets no name, for the next start would believe it, published or not.
+ * taken the place of one meanwhile; then it gets no name, for the next start would believe it, published or not. ERR_CORRUPT:
+ * its blocks do not have the rows that its ledger says are left.
  */
 enum err segment_merged_replace(struct segment_merged *merged, struct io *io, struct segment *const *inputs,
                                 uint32_t count);

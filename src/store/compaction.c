@@ -92,7 +92,8 @@ static enum err open_merge(struct compactor *compactor, struct io *io)
     struct job *const job = &compactor->job;
 
     if (compactor->tools == NULL) TRY(merge_tools_open(&compactor->tools));
-    return merge_open(compactor->tools, job->view, io, job->plan.segments, job->plan.count, &job->merge);
+    return merge_open(compactor->tools, job->view, io, job->plan.segments, job->plan.count,
+                      job->output.ledger, &job->merge);
 }
 
 static enum err begin(struct compactor *compactor, struct io *io)
@@ -101,9 +102,8 @@ static enum err begin(struct compactor *compactor, struct io *io)
 
     for (uint32_t i = 0; i < job->plan.count; i++)
         job->inputs[i] = job->view->segments[job->plan.segments[i]];
-    if (job->plan.level == 1) TRY(open_merge(compactor, io));
-    return segment_merged_begin(compactor->catalog, io, job->plan.level, job->inputs, job->plan.count,
-                                &job->output);
+    TRY(segment_merged_begin(job->view, io, job->plan.level, job->inputs, job->plan.count, &job->output));
+    return job->plan.level == 1 ? open_merge(compactor, io) : OK;
 }
 
 /* False: there is nothing to merge, or no room for it. */

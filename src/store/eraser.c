@@ -151,7 +151,8 @@ static enum err begin_rewrite(struct eraser *eraser, struct io *io, const struct
     for (uint32_t i = 0; i < doomed->blocks; i++)
         TRY(mark(eraser, view, io, doomed->first + i, &doomed->bits[i]));
     eraser->spans_before = segment_spans(view->segments[segment]);
-    eraser->sieve = (struct merge_sieve){.takes_row = takes_row, .context = doomed};
+    eraser->sieve = (struct merge_sieve){
+        .takes_row = takes_row, .context = doomed, .left_out_as = LEDGER_ERASED};
     return rewrite_open(eraser->config.catalog, io, view, segment, &eraser->sieve, &eraser->rewrite);
 }
 

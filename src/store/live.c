@@ -13,8 +13,12 @@
 #include "live_template.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "codec/wire.h"
+
+static const uint64_t MINUTE_NS = 60 * NS_PER_S;
+static_assert((uint32_t)LIVE_NO_RESOURCE == (uint32_t)NO_ID, "what the writer has before the first one");
 
 /* ---- lists of attributes ---------------------------------------------------------------------------- */
 
@@ -342,7 +346,10 @@ static enum err on_resource(void *context, const struct resource_view *resource,
 {
     struct live_block *const live = context;
 
-    return intern_envelope(live, true, resource, &live->writer->resource, fault);
+    const enum err err = intern_envelope(live, true, resource, &live->writer->resource, fault);
+
+    if (err != OK) live->writer->resource = LIVE_NO_RESOURCE;
+    return err;
 }
 
 static enum err on_scope(void *context, const struct scope_view *scope, struct otlp_fault *fault)
@@ -353,9 +360,33 @@ static enum err on_scope(void *context, const struct scope_view *scope, struct o
     return intern_envelope(live, false, &view, &live->writer->scope, fault);
 }
 
+/* ---- what is rejected ------------------------------------------------------------------------------ */
+
+static bool is_like(const struct live_rejection *rejection, const struct live_rejection *next)
+{
+    return rejection->resource == next->resource && rejection->why == next->why &&
+           rejection->start_ns / MINUTE_NS == next->start_ns / MINUTE_NS;
+}
+
+static enum err on_rejected(void *context, uint64_t start_ns, enum otlp_rejection why)
+{
+    struct live_block *const live = context;
+    struct live_rejection *const list = WRITABLE(live->rejections, struct live_rejection);
+    const struct live_rejection next = {live->writer->resource, why, start_ns, 1};
+    const uint32_t count = live->counts.rejections;
+
+    if (count > live->writer->mark.rejections && is_like(&list[count - 1], &next)) {
+        list[count - 1].spans++;
+        return OK;
+    }
+    if (count == LIVE_REJECTIONS_MAX) return ERR_FULL;
+    list[live->counts.rejections++] = next;
+    return OK;
+}
+
 const struct otlp_sink *live_sink(void)
 {
-    static const struct otlp_sink sink = {on_resource, on_scope, on_span};
+    static const struct otlp_sink sink = {on_resource, on_scope, on_span, on_rejected};
     return &sink;
 }
 
@@ -388,6 +419,7 @@ void live_append_undo(struct live_block *live)
     live->counts.slots = mark->slots;
     live->counts.events = mark->events;
     live->counts.links = mark->links;
+    live->counts.rejections = mark->rejections;
 }
 
 void live_cut(struct live_block *live, uint64_t lsn_end)
@@ -415,6 +447,7 @@ bool live_crowded(const struct live_block *live)
     return live->counts.arena >= LIVE_ARENA_CLOSE || live->counts.pairs >= LIVE_PAIRS_CLOSE ||
            live->counts.slots >= LIVE_SLOTS_MAX / 2 || live->counts.events >= LIVE_CHILDREN_MAX / 2 ||
            live->counts.links >= LIVE_CHILDREN_MAX / 2 || live->counts.shapes >= LIVE_SHAPES_MAX / 2 ||
+           live->counts.rejections >= LIVE_REJECTIONS_MAX / 4 ||
            live->counts.resources >= LIVE_ENVELOPES_MAX / 2 || live->counts.scopes >= LIVE_ENVELOPES_MAX / 2;
 }
 
@@ -429,6 +462,7 @@ void live_publish(struct live_block *live, const struct live_counts *counts)
     PUBLISH(scopes);
     PUBLISH(shapes);
     PUBLISH(patterns);
+    PUBLISH(rejections);
     PUBLISH(rows); /* last: whoever sees the rows sees all they refer to */
 }
 
@@ -444,5 +478,6 @@ struct live_counts live_published(const struct live_block *live)
                                 PUBLISHED(resources),
                                 PUBLISHED(scopes),
                                 PUBLISHED(shapes),
-                                PUBLISHED(patterns)};
+                                PUBLISHED(patterns),
+                                PUBLISHED(rejections)};
 }

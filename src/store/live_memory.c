@@ -47,6 +47,7 @@ static const struct region regions[] = {
     REGION(shape_items, struct live_shape_item, LIVE_SHAPE_ITEMS_MAX, 64 << 10),
     REGION(patterns, struct live_pattern, LIVE_PATTERNS_MAX, 8192),
     REGION(event_patterns, struct live_event_pattern, LIVE_CHILDREN_MAX, 8192),
+    REGION(rejections, struct live_rejection, LIVE_REJECTIONS_MAX, 4096),
     REGION(arena, uint8_t, LIVE_ARENA_MAX, LIVE_ARENA_CLOSE + (8 << 20)),
 };
 enum { REGIONS = sizeof regions / sizeof regions[0] };
@@ -132,6 +133,7 @@ static size_t region_used(const struct live_block *live, unsigned index)
         counts->shape_items * sizeof(struct live_shape_item),
         counts->patterns * sizeof(struct live_pattern),
         counts->event_patterns * sizeof(struct live_event_pattern),
+        counts->rejections * sizeof(struct live_rejection),
         counts->arena,
     };
     return used[index];

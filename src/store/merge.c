@@ -56,6 +56,7 @@ struct merge {
     const struct catalog_view *view;
     struct io *io;
     const struct merge_sieve *sieve;
+    struct ledger *ledger;
     uint64_t arrival_min_ns, arrival_max_ns;
     uint64_t spans, duplicates;
     uint32_t *numbers; /* of all blocks, streams point into it */
@@ -359,6 +360,16 @@ static enum err append(struct merge *merge, struct stream *stream)
     return block_spans(stream->reader, stream->row, 1, take_message, &sending);
 }
 
+static enum err leave_out(struct merge *merge, const struct stream *stream, uint32_t row,
+                          enum ledger_count count)
+{
+    struct row_origin origin;
+
+    TRY(row_mover_origin(stream->mover, row, &origin));
+    ledger_move(merge->ledger, origin.service, origin.start_ns, LEDGER_STORED, count, 1);
+    return OK;
+}
+
 static bool takes_row(const struct merge *merge, const struct stream *stream)
 {
     const struct merge_sieve *const sieve = merge->sieve;
@@ -373,6 +384,7 @@ static enum err take_row(struct merge *merge, struct stream *stream)
 
     TRY(judge(merge, stream, &verdict));
     if (verdict.duplicate) {
+        TRY(leave_out(merge, stream, stream->row, LEDGER_DUPLICATE));
         merge->duplicates++;
     } else {
         TRY(append(merge, stream));
@@ -406,7 +418,9 @@ static bool block_is_full(const struct live_block *live)
 static enum err take_rows(struct merge *merge, struct stream *stream)
 {
     for (; stream->rows_left > 0; stream->rows_left--, stream->row++) {
-        const enum err err = takes_row(merge, stream) ? take_row(merge, stream) : OK;
+        const enum err err = takes_row(merge, stream)
+                                 ? take_row(merge, stream)
+                                 : leave_out(merge, stream, stream->row, merge->sieve->left_out_as);
         if (err != OK) return found_damage(merge, stream, err);
     }
     forget_pages(stream);
@@ -422,7 +436,10 @@ static bool takes_trace(const struct merge *merge, const struct stream *stream)
 
 static enum err pass_over(struct merge *merge, struct stream *stream)
 {
-    stream->row += stream->rows_left;
+    for (; stream->rows_left > 0; stream->rows_left--, stream->row++) {
+        const enum err err = leave_out(merge, stream, stream->row, merge->sieve->left_out_as);
+        if (err != OK) return found_damage(merge, stream, err);
+    }
     forget_pages(stream);
     return take_head(merge, stream);
 }
@@ -504,7 +521,7 @@ static enum err open_all(struct merge *merge)
 }
 
 static enum err merge_make(struct merge_tools *tools, const struct catalog_view *view, struct io *io,
-                           uint32_t blocks, struct merge **out)
+                           uint32_t blocks, struct ledger *ledger, struct merge **out)
 {
     static const struct merge_sieve all = {.context = NULL};
     struct merge *const merge = calloc(1, sizeof *merge);
@@ -514,6 +531,7 @@ static enum err merge_make(struct merge_tools *tools, const struct catalog_view 
     merge->view = view;
     merge->io = io;
     merge->sieve = &all;
+    merge->ledger = ledger;
     merge->arrival_min_ns = UINT64_MAX;
     merge->numbers = calloc(blocks + 1, sizeof *merge->numbers);
     if (merge->numbers == NULL) {
@@ -525,14 +543,14 @@ static enum err merge_make(struct merge_tools *tools, const struct catalog_view 
 }
 
 enum err merge_open(struct merge_tools *tools, const struct catalog_view *view, struct io *io,
-                    const uint32_t *segments, uint32_t count, struct merge **out)
+                    const uint32_t *segments, uint32_t count, struct ledger *ledger, struct merge **out)
 {
     uint32_t blocks = 0, filled = 0, first;
     struct merge *merge;
 
     for (uint32_t i = 0; i < count; i++)
         blocks += catalog_segment_blocks(view, segments[i], &first);
-    TRY(merge_make(tools, view, io, blocks, &merge));
+    TRY(merge_make(tools, view, io, blocks, ledger, &merge));
     enum err err = OK;
     for (uint32_t i = 0; i < count && err == OK; i++) {
         blocks = catalog_segment_blocks(view, segments[i], &first);
@@ -547,12 +565,13 @@ enum err merge_open(struct merge_tools *tools, const struct catalog_view *view, 
 }
 
 enum err merge_open_some(struct merge_tools *tools, const struct catalog_view *view, struct io *io,
-                         uint32_t first, uint32_t count, const struct merge_sieve *sieve, struct merge **out)
+                         uint32_t first, uint32_t count, const struct merge_sieve *sieve,
+                         struct ledger *ledger, struct merge **out)
 {
     uint32_t filled = 0;
     struct merge *merge;
 
-    TRY(merge_make(tools, view, io, count, &merge));
+    TRY(merge_make(tools, view, io, count, ledger, &merge));
     merge->sieve = sieve;
     enum err err = add_streams(merge, first, count, &filled);
     if (err == OK) err = open_all(merge);

@@ -14,6 +14,7 @@
 #define STORE_MERGE_H
 
 #include "store/block.h"
+#include "store/ledger.h"
 #include "store/segment.h"
 
 enum {
@@ -34,17 +35,19 @@ struct merge_sieve {
     bool (*takes_trace)(void *context, const struct trace_id *id);
     bool (*takes_row)(void *context, uint32_t block, uint32_t row);
     void *context;
+    enum ledger_count left_out_as; /* what becomes of the others, in the ledger */
 };
 
 /*
- * segments: numbers in the view. ERR_TOO_LARGE: more than MERGE_STREAMS_MAX blocks would be open (merge_streams()).
+ * segments: numbers in the view. ledger: of all of them; rows that are left out are moved in it. ERR_TOO_LARGE: more than MERGE_STREAMS_MAX blocks would be open (merge_streams()).
  * ERR_CORRUPT: a block is damaged; it is fenced now.
  */
 enum err merge_open(struct merge_tools *tools, const struct catalog_view *view, struct io *io,
-                    const uint32_t *segments, uint32_t count, struct merge **out);
+                    const uint32_t *segments, uint32_t count, struct ledger *ledger, struct merge **out);
 /* The same for blocks first to first + count - 1, of which only some rows are taken. The sieve must stay. */
 enum err merge_open_some(struct merge_tools *tools, const struct catalog_view *view, struct io *io,
-                         uint32_t first, uint32_t count, const struct merge_sieve *sieve, struct merge **out);
+                         uint32_t first, uint32_t count, const struct merge_sieve *sieve,
+                         struct ledger *ledger, struct merge **out);
 /*
  * The next block, as number seq of CATALOG_MERGED; borrowed from the tools until the next call. Its traces follow those
  * of the block before; only a trace that is too large for a block is in two. Errors as for merge_open(); after one, only

@@ -382,3 +382,15 @@ enum err row_mover_span_id(struct row_mover *mover, uint32_t row, uint64_t *id)
     memcpy(id, rows->span_ids.ptr + (size_t)(row % BLOCK_PAGE_ROWS) * 8, sizeof *id);
     return OK;
 }
+
+enum err row_mover_origin(struct row_mover *mover, uint32_t row, struct row_origin *out)
+{
+    const uint32_t in_page = row % BLOCK_PAGE_ROWS;
+    struct envelope resource;
+    struct page_rows *rows;
+
+    TRY(page_rows_load(mover->reader, row / BLOCK_PAGE_ROWS, &rows));
+    TRY(block_resource(mover->reader, pattern_of(mover->reader, rows, in_page)->resource, &resource));
+    *out = (struct row_origin){.service = resource.service, .start_ns = rows->start[in_page]};
+    return OK;
+}

@@ -24,6 +24,12 @@ enum err row_mover_append(struct row_mover *mover, uint32_t row, const struct tr
 /* The numbers in the live block of a row's resource and scope, for a row that goes as a span. */
 enum err row_mover_envelopes(struct row_mover *mover, uint32_t resource, uint32_t scope,
                              uint32_t *live_resource, uint32_t *live_scope);
+/* Who sent a row, and when it started. Borrowed from the block's reader. */
+struct row_origin {
+    struct slice service;
+    uint64_t start_ns;
+};
+enum err row_mover_origin(struct row_mover *mover, uint32_t row, struct row_origin *out);
 enum err row_mover_span_id(struct row_mover *mover, uint32_t row, uint64_t *id);
 
 #endif

@@ -21,6 +21,9 @@ enum {
 static const uint64_t DAY_NS = 86400 * NS_PER_S;
 static const uint64_t REST_NS = 60 * NS_PER_S; /* after a segment could not be written again */
 static const char *const reasons[RETENTION_REASONS] = {"age", "bytes", "free space"};
+static const enum ledger_count ledger_counts[RETENTION_REASONS] = {[RETENTION_AGE] = LEDGER_EXPIRED_AGE,
+                                                                   [RETENTION_BYTES] = LEDGER_EXPIRED_BYTES,
+                                                                   [RETENTION_FREE] = LEDGER_EXPIRED_SPACE};
 
 /* A segment that is written again without what has to go. */
 struct sifting {
@@ -129,67 +132,17 @@ static bool must_wait(struct retention *retention, const struct retention_plan *
 
 /* ---- leaving ------------------------------------------------------------------------------------------ */
 
-/* Do the segments that stay, or the journal's own files, say what these say of the shards? */
-static bool says_as_much(const struct segment_lineage *stay, const struct segment_position *position)
-{
-    for (uint32_t i = 0; i < stay->positions_count; i++)
-        if (stay->positions[i].shard == position->shard)
-            return stay->positions[i].next_seq >= position->next_seq &&
-                   stay->positions[i].sealed_lsn >= position->sealed_lsn;
-    return false;
-}
-
-static bool is_among(const struct segment *segment, struct segment *const *inputs, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (inputs[i] == segment) return true;
-    return false;
-}
-
-static enum err must_be_kept(const struct catalog_view *view, struct segment *const *inputs, uint32_t count,
-                             bool *kept)
-{
-    struct segment **const others = calloc((size_t)view->segments_count + 1, sizeof(struct segment *));
-    uint32_t others_count = 0;
-
-    *kept = true;
-    if (others == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < view->segments_count; i++)
-        if (!is_among(view->segments[i], inputs, count)) others[others_count++] = view->segments[i];
-    struct segment_lineage *const go = segment_positions_of(inputs, count);
-    struct segment_lineage *const stay = segment_positions_of(others, others_count);
-    free((void *)others);
-    if (go != NULL && stay != NULL) {
-        *kept = false;
-        for (uint32_t i = 0; i < go->positions_count; i++)
-            *kept = *kept || !says_as_much(stay, &go->positions[i]);
-    }
-    const bool failed = go == NULL || stay == NULL;
-    segment_lineage_drop(go);
-    segment_lineage_drop(stay);
-    return failed ? ERR_NO_MEMORY : OK;
-}
-
-/* A segment without blocks stands for them, which says how far the shards had come. */
-static enum err leave_positions(struct retention *retention, struct io *io, struct segment *const *inputs,
-                                uint32_t count)
+/* A segment without blocks stands for them: it says how far the shards had come, and what has become of the spans. */
+static enum err leave_ledger(struct io *io, const struct catalog_view *view, struct segment *const *inputs,
+                             uint32_t count, enum retention_reason reason)
 {
     struct segment_merged merged;
 
-    TRY(segment_merged_begin(retention->catalog, io, 1, inputs, count, &merged));
+    TRY(segment_merged_begin(view, io, 1, inputs, count, &merged));
+    ledger_move_all(merged.ledger, LEDGER_STORED, ledger_counts[reason]);
     const enum err err = segment_merged_replace(&merged, io, inputs, count);
     if (err != OK) segment_merged_discard(&merged, io);
     return err;
-}
-
-static enum err remove_all(struct retention *retention, struct io *io, const struct catalog_view *view,
-                           struct segment *const *inputs, uint32_t count)
-{
-    bool kept;
-
-    TRY(must_be_kept(view, inputs, count, &kept));
-    return kept ? leave_positions(retention, io, inputs, count)
-                : catalog_retire(retention->catalog, io, inputs, count, NULL);
 }
 
 static void tell(struct retention *retention, const struct retention_leaver *leaver,
@@ -233,8 +186,11 @@ static enum err begin_sifting(struct retention *retention, struct io *io, const 
 {
     struct sifting *const sifting = &retention->sifting;
 
-    *sifting = (struct sifting){
-        .view = view, .leaver = *leaver, .sieve = {.takes_trace = is_pinned, .context = retention->guard}};
+    *sifting = (struct sifting){.view = view,
+                                .leaver = *leaver,
+                                .sieve = {.takes_trace = is_pinned,
+                                          .context = retention->guard,
+                                          .left_out_as = ledger_counts[leaver->reason]}};
     return rewrite_open(retention->catalog, io, view, leaver->number, &sifting->sieve, &sifting->rewrite);
 }
 
@@ -301,7 +257,7 @@ static enum err remove_some(struct retention *retention, struct io *io, const st
     for (uint32_t i = 0; i < view->segments_count && inputs_count < CATALOG_GRAVES_MAX - 1; i++)
         if (view->segments[i]->blocks_count == 0 && view->segments[i]->rows != NULL)
             inputs[inputs_count++] = view->segments[i];
-    TRY(remove_all(retention, io, view, inputs, inputs_count));
+    TRY(leave_ledger(io, view, inputs, inputs_count, leavers[0].reason));
     for (uint32_t i = 0; i < count; i++)
         tell(retention, &leavers[i], &nothing);
     return OK;

@@ -56,8 +56,7 @@ enum err rewrite_open(struct catalog *catalog, struct io *io, const struct catal
                                 .end = first + blocks};
     enum err err = merge_tools_open(&rewrite->tools);
     if (err == OK)
-        err = segment_merged_begin(catalog, io, level_of(rewrite->input), &rewrite->input, 1,
-                                   &rewrite->output);
+        err = segment_merged_begin(view, io, level_of(rewrite->input), &rewrite->input, 1, &rewrite->output);
     if (err == OK)
         *out = rewrite;
     else
@@ -71,7 +70,7 @@ static enum err begin_part(struct rewrite *rewrite, struct io *io)
     const uint32_t blocks = merge_run(rewrite->view, rewrite->next, rewrite->end, streams_max);
 
     TRY(merge_open_some(rewrite->tools, rewrite->view, io, rewrite->next, blocks, rewrite->sieve,
-                        &rewrite->merge));
+                        rewrite->output.ledger, &rewrite->merge));
     rewrite->next += blocks;
     return OK;
 }

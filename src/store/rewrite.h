@@ -25,7 +25,7 @@ enum err rewrite_open(struct catalog *catalog, struct io *io, const struct catal
 enum err rewrite_step(struct rewrite *rewrite, struct io *io, bool *complete);
 /*
  * The new segment is durable and in the catalog, the old one is gone. Without any row left it says only how far the shards
- * had come. ERR_NOT_FOUND: the old one has gone meanwhile. Nothing may be left to bury.
+ * had come. ERR_SUPERSEDED: the old one has gone meanwhile. Nothing may be left to bury.
  */
 enum err rewrite_finish(struct rewrite *rewrite, struct io *io);
 /* Throws away what is unfinished. */

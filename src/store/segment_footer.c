@@ -155,6 +155,11 @@ static void directory_make(const struct segment *segment, const struct segment_r
         .level = segment->level,
         .replaces = segment->lineage == NULL ? 0 : segment->lineage->replaces_count,
         .positions = segment->lineage == NULL ? 0 : segment->lineage->positions_count,
+        .ledger_offset = segment->ledger.offset,
+        .ledger_bytes = segment->ledger.bytes,
+        .ledger_crc = segment->ledger.crc,
+        .minute_first = segment->ledger.minute_first,
+        .minute_last = segment->ledger.minute_last,
     };
 
     memcpy(directory.magic, SEGMENT_MAGIC_FOOTER, sizeof directory.magic);

@@ -166,6 +166,15 @@ static bool positions_sound(const uint8_t *bytes, uint32_t count)
     return true;
 }
 
+static bool ledger_sound(const struct segment_directory *directory, const struct segment_trailer *trailer)
+{
+    if (directory->ledger_bytes == 0) return true;
+    return directory->ledger_bytes <= SEGMENT_LEDGER_BYTES_MAX && directory->ledger_offset >= SEGMENT_ALIGN &&
+           directory->ledger_offset % SEGMENT_ALIGN == 0 &&
+           directory->ledger_offset < trailer->directory_offset &&
+           directory->ledger_bytes <= trailer->directory_offset - directory->ledger_offset;
+}
+
 enum err segment_directory_check(const uint8_t *bytes, const struct segment_trailer *trailer)
 {
     struct segment_directory directory;
@@ -194,6 +203,7 @@ enum err segment_directory_check(const uint8_t *bytes, const struct segment_trai
         return ERR_CORRUPT;
     if (!entries_sound(bytes + sizeof directory, directory.blocks, trailer->directory_offset))
         return ERR_CORRUPT;
+    if (!ledger_sound(&directory, trailer)) return ERR_CORRUPT;
     return rows_sound(&directory, trailer) ? OK : ERR_CORRUPT;
 }
 

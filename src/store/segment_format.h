@@ -35,6 +35,7 @@ enum {
     SEGMENT_POSITIONS_MAX = CATALOG_SHARDS_MAX,
     SEGMENT_LEVELS = 3,
     SEGMENT_KINDS = 2, /* enum filter_kind */
+    SEGMENT_LEDGER_BYTES_MAX = 64 << 20,
 };
 
 /* OFFSET SIZE NAME MEANING */
@@ -72,11 +73,17 @@ struct segment_directory {
     uint8_t level;           /* 80  1  0: written by a shard, 1 or 2: merged */
     uint8_t reserved[3];     /* 81  3 */
     uint32_t positions;      /* 84  4  struct segment_position follow the replaced */
-    uint8_t reserved2[40];   /* 88 40 */
+    uint64_t ledger_offset;  /* 88  8  multiple of 4096, before the directory; only with ledger_bytes */
+    uint32_t ledger_bytes;   /* 96  4  0: none, its blocks have theirs */
+    uint32_t ledger_crc;     /* 100 4  CRC32C of them */
+    uint32_t minute_first;   /* 104 4  of its rows; all of them if one is of ever */
+    uint32_t minute_last;    /* 108 4  the last minute of the last row */
+    uint8_t reserved2[16];   /* 112 16 */
 };
 static_assert(sizeof(struct segment_directory) == 128, "layout");
 static_assert(offsetof(struct segment_directory, rows_offset) == 64, "layout");
 static_assert(offsetof(struct segment_directory, level) == 80, "layout");
+static_assert(offsetof(struct segment_directory, ledger_offset) == 88, "layout");
 
 enum segment_entry_flag {
     ENTRY_FENCED = 1, /* damaged when the directory was written */

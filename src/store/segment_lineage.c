@@ -60,15 +60,6 @@ static void note_all(struct segment_lineage *lineage, uint32_t capacity, const s
     }
 }
 
-struct segment_lineage *segment_positions_of(struct segment *const *segments, uint32_t count)
-{
-    struct segment_lineage *const lineage = lineage_make(0, SEGMENT_POSITIONS_MAX);
-
-    for (uint32_t i = 0; lineage != NULL && i < count; i++)
-        note_all(lineage, SEGMENT_POSITIONS_MAX, segments[i]);
-    return lineage;
-}
-
 struct segment_lineage *segment_lineage_of(struct segment *const *inputs, uint32_t count)
 {
     struct segment_lineage *const lineage = lineage_make(count, SEGMENT_POSITIONS_MAX);

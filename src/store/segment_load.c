@@ -54,6 +54,11 @@ static enum err segment_of(const uint8_t *bytes, struct segment_file *file, stru
     *out = segment;
     segment->level = directory.level;
     segment->blocks_count = directory.blocks;
+    segment->ledger = (struct segment_ledger_at){.offset = directory.ledger_offset,
+                                                 .bytes = directory.ledger_bytes,
+                                                 .crc = directory.ledger_crc,
+                                                 .minute_first = directory.minute_first,
+                                                 .minute_last = directory.minute_last};
     for (uint32_t i = 0; i < directory.blocks; i++) {
         struct segment_entry entry;
         memcpy(&entry, bytes + sizeof directory + i * sizeof entry, sizeof entry);

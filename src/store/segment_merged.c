@@ -4,7 +4,7 @@
  *
  *   begin    file.tmp, header                     a crash until here, or anywhere before the name is durable: the
  *   append   blocks                               .tmp is removed, the inputs are as they were
- *   finish   footer, sync, rename, directory sync
+ *   finish   ledger, footer, sync, rename, directory sync
  *
  * From then on both the output and its inputs hold the spans, and a start that finds both removes the inputs, because
  * the output's lineage says so.
@@ -13,7 +13,9 @@
 
 #include "base/log.h"
 #include "base/seeded_bug.h"
+#include "store/ledger.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,13 +32,45 @@ static struct segment *object_make(struct segment_file *file, const struct segme
     return segment;
 }
 
-enum err segment_merged_begin(struct catalog *catalog, struct io *io, uint8_t level,
+static void close_ledgers(struct segment_merged *merged)
+{
+    ledger_close(merged->ledger);
+    ledger_close(merged->counted);
+    merged->ledger = merged->counted = NULL;
+}
+
+static uint32_t number_of(const struct catalog_view *view, const struct segment *segment)
+{
+    for (uint32_t i = 0; i < view->segments_count; i++)
+        if (view->segments[i] == segment) return i;
+    unreachable("an input is of the view");
+}
+
+static enum err open_ledgers(const struct catalog_view *view, struct io *io, struct segment *const *inputs,
+                             uint32_t count, struct segment_merged *out)
+{
+    bool damaged = false;
+
+    TRY(ledger_open(&out->ledger));
+    TRY(ledger_open(&out->counted));
+    for (uint32_t i = 0; i < count; i++)
+        TRY(catalog_ledger(view, io, number_of(view, inputs[i]), &ledger_always, out->ledger, &damaged));
+    return OK;
+}
+
+enum err segment_merged_begin(const struct catalog_view *view, struct io *io, uint8_t level,
                               struct segment *const *inputs, uint32_t count, struct segment_merged *out)
 {
+    struct catalog *const catalog = view->catalog;
     struct segment_identity identity = {.shard = CATALOG_MERGED};
     struct segment_file *file;
 
     *out = (struct segment_merged){.catalog = catalog, .offset = SEGMENT_ALIGN};
+    const enum err err = open_ledgers(view, io, inputs, count, out);
+    if (err != OK) {
+        close_ledgers(out);
+        return err;
+    }
     TRY(segment_file_create(catalog, io, "tmp", &identity, &file));
     out->segment = object_make(file, &identity, level, inputs, count);
     if (out->segment == NULL) {
@@ -56,6 +90,7 @@ void segment_merged_discard(struct segment_merged *merged, struct io *io)
     struct catalog *const catalog = merged->catalog;
     struct segment *const segment = merged->segment;
 
+    close_ledgers(merged);
     if (segment == NULL) return;
     merged->segment = NULL;
     catalog_dig(catalog, segment);
@@ -102,6 +137,7 @@ enum err segment_merged_append(struct segment_merged *merged, struct io *io,
         return err;
     }
     count_block(merged, block->len);
+    ledger_add_all(merged->counted, block->ledger);
     return OK;
 }
 
@@ -114,6 +150,7 @@ enum err segment_merged_copy(struct segment_merged *merged, struct io *io, const
     TRY(segment_file_copy(io, from->file, block->offset, merged->segment->file, merged->offset,
                           block->summary.bytes));
     count_block(merged, block->summary.bytes);
+    merged->copies = true;
     return OK;
 }
 
@@ -131,12 +168,30 @@ static enum err name_it(struct segment_merged *merged, struct io *io, struct seg
     return segment_file_open(io, catalog->dir, name, 0, out);
 }
 
+/* No row of the inputs may be missing that was not left out on purpose, service by service and minute by minute. */
+static enum err check_ledger(struct segment_merged *merged)
+{
+    if (ledger_failed(merged->ledger) || ledger_failed(merged->counted)) return ERR_NO_MEMORY;
+    const bool agree = merged->copies || ledger_agree(merged->ledger, merged->counted, LEDGER_STORED);
+    bool balances = true;
+    for (uint32_t i = 0; i < ledger_rows(merged->ledger); i++)
+        balances = balances && ledger_row_balances(ledger_row(merged->ledger, i));
+    if (agree && balances) return OK;
+    log_error("store", "a segment does not have the spans that it should have: its inputs stay",
+              "file=%s stored=%" PRIu64 " of=%" PRIu64 " received=%" PRIu64, merged->segment->file->name,
+              ledger_total(merged->counted, LEDGER_STORED), ledger_total(merged->ledger, LEDGER_STORED),
+              ledger_total(merged->ledger, LEDGER_RECEIVED));
+    return ERR_CORRUPT;
+}
+
 static enum err finish(struct segment_merged *merged, struct io *io, struct segment **out)
 {
     struct catalog *const catalog = merged->catalog;
     struct segment_file *buffered;
     struct segment_rows *rows;
 
+    TRY(check_ledger(merged));
+    TRY(segment_ledger_write(merged->segment, io, merged->ledger, &merged->offset));
     TRY(segment_footer_write(io, merged->segment, merged->offset, segment_rows_may_stay(catalog), &rows));
     const enum err err = name_it(merged, io, &buffered);
 
@@ -163,5 +218,6 @@ enum err segment_merged_replace(struct segment_merged *merged, struct io *io, st
     if (!catalog_has_all(merged->catalog, inputs, count)) return ERR_SUPERSEDED;
     TRY(finish(merged, io, &output));
     merged->bytes = segment_bytes(output);
+    close_ledgers(merged);
     return catalog_retire(merged->catalog, io, inputs, count, output);
 }

@@ -1,6 +1,7 @@
 """Blocks by the tables of FORMAT.md: rows as spans, tokens; the golden block against block-v1.json."""
 from collections import defaultdict
 
+from ledgers import check_stored, read_ledger, rows_of
 from tables import (M64, Layout, crc32c, expected_of, fields, golden, magic_of, must, numbers, put_bytes, put_varint, same,
                     unzigzag, unzstd, varint, xxh3, xxh64)
 
@@ -56,7 +57,7 @@ class Block:
         for section in self.sections:
             must(section["offset"] % 64 == 0 and 0 <= section["offset"] - end < 64, "sections are not in their places")
             must(not any(self.data[end:section["offset"]]), "zeros between sections")
-            must(section["flags"] == 1, "all types are critical")
+            must(section["flags"] == (section["type"] != SECTIONS["LEDGER"]), "all types but LEDGER are critical")
             end = section["offset"] + section["stored"]
         must(0 <= table - end < 64 and not any(self.data[end:table]), "the table follows the last section")
 
@@ -441,6 +442,14 @@ def check_rows(block, expected, number):
     return state
 
 
+def service_of(resource):
+    service = b""
+    for key, kind, value in attributes(bytes.fromhex(resource[1]), RESOURCE):
+        if key == b"service.name" and kind == TYPES["STRING"]:
+            service = value
+    return service
+
+
 def operations(block):
     """[service, name, kind] of each, kind modulo 2^64."""
     data, at, found = block.meta[SECTIONS["OPERATIONS"]], 0, []
@@ -448,11 +457,7 @@ def operations(block):
         resource, at = varint(data, at)
         name, at = varint(data, at)
         kind, at = varint(data, at)
-        service = b""
-        for key, kind_of_value, value in attributes(bytes.fromhex(block.resources[resource][1]), RESOURCE):
-            if key == b"service.name" and kind_of_value == TYPES["STRING"]:
-                service = value
-        found.append([service.hex(), block.dictionaries[FIXED["NAME"]][name].hex(), unzigzag(kind)])
+        found.append([service_of(block.resources[resource]).hex(), block.dictionaries[FIXED["NAME"]][name].hex(), unzigzag(kind)])
     must(at == len(data), "operations")
     return found
 
@@ -511,6 +516,15 @@ def tokens(block):
     return found - {None}
 
 
+def check_ledger(block):
+    """Returns it, and the rows by service and minute."""
+    ledger, _ = read_ledger(block.meta[SECTIONS["LEDGER"]])
+    block.uses = [0] * len(block.columns)
+    rows = rows_of(all_spans(block), service_of)
+    check_stored(ledger, rows)
+    return ledger, rows
+
+
 # ---- the golden block --------------------------------------------------------------------------------------------------
 def check_coverage(block):
     """The golden block holds what the tables speak of, or it would prove less than it seems to."""
@@ -533,4 +547,5 @@ def check():
     same(block.header, expected["header"], "block header")
     must(f"{check_rows(block, expected['rows'], 0)}" == f"{expected['xxh64_of_rows']}", "some row that is not named")
     must(operations(block) == expected["operations"], "operations")
+    check_ledger(block)
     check_coverage(block)

@@ -241,7 +241,7 @@ static inline enum err rebuild_span(void *context, const struct span_view *view,
     return OK;
 }
 
-static const struct otlp_sink rebuild_sink = {rebuild_resource, rebuild_scope, rebuild_span};
+static const struct otlp_sink rebuild_sink = {rebuild_resource, rebuild_scope, rebuild_span, NULL};
 
 /* Adds the spans of a body. On failure some of them have been added. */
 static inline enum err rebuild(struct otlp_decoder *decoder, struct slice body, struct rebuilt *rebuilt,

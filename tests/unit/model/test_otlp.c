@@ -61,7 +61,7 @@ static enum err note_span(void *context, const struct span_view *view, struct ot
     return OK;
 }
 
-static const struct otlp_sink note_sink = {note_resource, note_scope, note_span};
+static const struct otlp_sink note_sink = {note_resource, note_scope, note_span, NULL};
 static struct otlp_decoder *decoder;
 static struct message last_body;
 

@@ -7,6 +7,7 @@
 
 #include "catalog_private.h"
 #include "compaction_fixture.h"
+#include "ledger_fixture.h"
 #include "store/pins.h"
 #include "store/retention.h"
 
@@ -139,7 +140,10 @@ static inline uint32_t spans_of(struct world *world, uint32_t trace)
 
 static inline uint64_t all_spans_of(struct world *world)
 {
-    return catalog_size(world->catalog).spans;
+    const uint64_t spans = catalog_size(world->catalog).spans;
+
+    cr_assert_eq(counted_as(world, LEDGER_STORED), spans);
+    return spans;
 }
 
 /* ---- pins ----------------------------------------------------------------------------------------------- */

@@ -68,6 +68,11 @@ static void write_directory(struct golden_json *json, const uint8_t *bytes)
     golden_number(json, "token_rows_offset", directory.rows_offset[FILTER_TOKEN]);
     GOLDEN_NUMBER(json, &directory, level);
     GOLDEN_NUMBER(json, &directory, positions);
+    GOLDEN_NUMBER(json, &directory, ledger_offset);
+    GOLDEN_NUMBER(json, &directory, ledger_bytes);
+    GOLDEN_NUMBER(json, &directory, ledger_crc);
+    GOLDEN_NUMBER(json, &directory, minute_first);
+    GOLDEN_NUMBER(json, &directory, minute_last);
     golden_end(json, '}');
 }
 
