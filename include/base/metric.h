@@ -66,6 +66,7 @@
     X(METRIC_STORED_BLOCKS, GAUGE, "segment_blocks", "blocks in segments")                                   \
     X(METRIC_STORED_SPANS, GAUGE, "segment_spans", "spans in segments")                                      \
     X(METRIC_STORED_BYTES, GAUGE, "segment_bytes", "bytes of segment files")                                 \
+    X(METRIC_LEDGER_BYTES, GAUGE, "ledger_bytes", "bytes of files that only stand for what has gone")        \
     X(METRIC_FENCED, GAUGE, "fenced_blocks", "damaged blocks: answers that need them are partial")           \
     X(METRIC_SCRUBBED_BYTES, COUNTER, "scrubbed_bytes_total", "bytes of segments read again")                \
     X(METRIC_SCRUB_FAULTS, COUNTER, "scrub_faults_total", "damage found by reading segments again")          \

@@ -50,7 +50,7 @@ enum err query_open(const struct query_config *config, struct query **out);
 /*
  * Rows for the route table, ROLE_QUERY, valid until query_close():
  *   GET /query/v1/traces/{id}  GET /query/v1/traces  GET /query/v1/services  GET /query/v1/operations
- *   GET /query/v1/retention  GET and POST /query/v1/pins  DELETE /query/v1/pins/{id}
+ *   GET /query/v1/retention  GET /query/v1/ledger  GET and POST /query/v1/pins  DELETE /query/v1/pins/{id}
  *   GET and POST /query/v1/deletions  GET /query/v1/deletions/{id}
  */
 const struct route *query_routes(const struct query *query, size_t *count);

@@ -103,6 +103,9 @@ struct segment_look {
     uint32_t replaces_count, positions_count;
     struct segment_look_replaced *replaces;
     struct segment_look_position *positions;
+    uint64_t ledger_offset;
+    uint32_t ledger_bytes; /* 0: it has none of its own */
+    uint32_t ledger_crc;
     uint32_t cells[2]; /* rows by enum filter_kind; 0: none */
     uint64_t rows_offset[2];
     /* of one that is not closed */
@@ -125,6 +128,14 @@ enum err segment_look_check(struct segment_look *look, look_fault_fn *tell, void
  */
 enum err segment_look_filters(struct segment_look *look, enum filter_kind kind, uint32_t first,
                               uint32_t count, struct filter *out, look_fault_fn *tell, void *context);
+
+/*
+ * Adds the ledger of a segment that stands for others: whole, and balanced in every row, or it is told. ERR_NOT_FOUND: there is
+ * none, or it is damaged.
+ */
+struct ledger;
+enum err segment_look_ledger(struct segment_look *look, struct ledger *into, look_fault_fn *tell,
+                             void *context);
 
 /* ---- blocks ------------------------------------------------------------------------------------------ */
 

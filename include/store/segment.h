@@ -90,7 +90,9 @@ uint64_t catalog_retired_bytes(const struct catalog *catalog);
 void catalog_close_retired(struct catalog *catalog, struct io *io);
 
 struct catalog_size {
-    uint64_t segments, blocks, spans, bytes;
+    uint64_t segments, blocks, spans;
+    uint64_t bytes;                          /* of segments with blocks: what a limit is about */
+    uint64_t ledger_bytes;                   /* of those that only stand for what has gone */
     uint64_t arrival_min_ns, arrival_max_ns; /* of its spans; 0: there are none */
 };
 /* What is in use now. Any thread. */

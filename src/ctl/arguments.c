@@ -15,7 +15,8 @@ static enum ctl_exit complain(const struct arguments *arguments, const char *wha
 
 static void print_help(const struct arguments *arguments)
 {
-    printf("Usage: spanmillctl %s %s%s%s%s [OPTIONS]\n\n%s\n", arguments->command, arguments->operand,
+    printf("Usage: spanmillctl %s%s%s%s%s%s [OPTIONS]\n\n%s\n", arguments->command,
+           arguments->operand != NULL ? " " : "", arguments->operand != NULL ? arguments->operand : "",
            arguments->second != NULL ? " [" : "", arguments->second != NULL ? arguments->second : "",
            arguments->second != NULL ? "]" : "", arguments->about);
     for (unsigned i = 0; i < arguments->rows_count; i++) {
@@ -98,7 +99,7 @@ enum ctl_exit arguments_parse(struct arguments *arguments, int count, const char
         if (strncmp(words[at], "--", 2) == 0) {
             const enum ctl_exit code = parse_option(arguments, count, words, &at);
             if (code != CTL_GO_ON) return code;
-        } else if (arguments->value == NULL) {
+        } else if (arguments->value == NULL && arguments->operand != NULL) {
             arguments->value = words[at];
         } else if (arguments->second != NULL && arguments->second_value == NULL) {
             arguments->second_value = words[at];
@@ -106,5 +107,7 @@ enum ctl_exit arguments_parse(struct arguments *arguments, int count, const char
             return complain(arguments, "one is enough:", words[at]);
         }
     }
-    return arguments->value != NULL ? CTL_GO_ON : complain(arguments, "needs a", arguments->operand);
+    return arguments->value != NULL || arguments->operand == NULL
+               ? CTL_GO_ON
+               : complain(arguments, "needs a", arguments->operand);
 }

@@ -29,7 +29,7 @@ struct argument {
 
 struct arguments {
     const char *command;
-    const char *operand; /* as in the help, e.g. "FILE"; there must be one */
+    const char *operand; /* as in the help, e.g. "FILE"; there must be one. NULL: there is none */
     const char *second;  /* the same; there may be one; NULL: there is none */
     const char *about;   /* a few lines, with their ends */
     const char *after;   /* examples and the like, printed last */

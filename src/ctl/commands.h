@@ -6,6 +6,7 @@
 
 enum ctl_exit command_inspect(int count, const char *const *words);
 enum ctl_exit command_pin(int count, const char *const *words);
+enum ctl_exit command_ledger(int count, const char *const *words);
 enum ctl_exit command_retention(int count, const char *const *words);
 enum ctl_exit command_verify(int count, const char *const *words);
 enum ctl_exit command_token(int count, const char *const *words);

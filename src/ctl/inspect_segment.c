@@ -6,6 +6,8 @@
  */
 #include "inspect.h"
 
+#include "store/ledger.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -142,6 +144,25 @@ static void count_fault(void *context, const struct look_fault *fault)
     ++*(uint64_t *)context;
 }
 
+/* Of a merged segment: what has become of all that it stands for, in total. */
+static void show_ledger(struct out *out, struct segment_look *look, uint64_t *bad)
+{
+    struct ledger *ledger;
+
+    if (ledger_open(&ledger) != OK) return;
+    if (segment_look_ledger(look, ledger, count_fault, bad) == OK) {
+        out_group(out, "ledger");
+        out_number(out, "ledger_offset", look->ledger_offset);
+        out_number(out, "ledger_bytes", look->ledger_bytes);
+        out_text(out, "step", ledger_step_text(ledger_step(ledger)));
+        out_number(out, "rows", ledger_rows(ledger));
+        for (enum ledger_count count = LEDGER_RECEIVED; count < LEDGER_COUNTS; count++)
+            out_number(out, ledger_count_text(count), ledger_total(ledger, count));
+        out_group_end(out);
+    }
+    ledger_close(ledger);
+}
+
 /* The fill of each block's filter of a kind; negative: it has none, or its rows are damaged. */
 static enum err measure(struct segment_look *look, enum filter_kind kind, struct filter_size *sizes,
                         uint64_t *bad)
@@ -219,6 +240,7 @@ static enum err show_all(struct out *out, struct segment_look *look, bool *sound
 
     show_head(out, look);
     show_lineage(out, look);
+    show_ledger(out, look, &bad_rows);
     TRY(show_filters(out, look, &bad_rows));
     show_blocks(out, look);
     out_table(out, "faults");

@@ -12,6 +12,7 @@ static const struct command {
 } commands[] = {
     {"inspect", command_inspect, "shows what a file of a data directory holds, and where its bytes go"},
     {"pin", command_pin, "says what a running server must not let go, whatever retention says"},
+    {"ledger", command_ledger, "says what has become of the spans that came to a running server"},
     {"retention", command_retention, "says what would leave a running server's store now"},
     {"verify", command_verify, "checks every byte of a data directory, and says where damage is"},
     {"token", command_token, "makes, lists and revokes the credentials that clients of a server need"},

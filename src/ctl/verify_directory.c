@@ -226,6 +226,7 @@ enum err verify_directory(struct io *io, struct io_dir *dir, const struct verify
     if (superblock != NULL) io_file_close(io, superblock);
     free(verify.segments.names);
     free(verify.placed);
+    free(verify.replaced);
     progress_clear(progress);
     *out = verify.totals;
     return err;

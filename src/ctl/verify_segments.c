@@ -10,6 +10,8 @@
  */
 #include "verify_private.h"
 
+#include "store/ledger.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +142,51 @@ static enum err verify_blocks(struct verify *verify, struct segment_look *look, 
     return OK;
 }
 
+/* ---- its ledger ---------------------------------------------------------------------------------------- */
+
+static enum err count_block(struct segment_look *look, uint32_t number, struct ledger *counted)
+{
+    const struct block_source source = segment_look_source(look, number);
+    struct block_reader *reader;
+
+    TRY(block_open(&source, &reader));
+    const enum err err = block_ledger_count(reader, counted);
+    block_close(reader);
+    return err;
+}
+
+/* Damaged blocks have been told; with one there is nothing to compare. */
+static enum err compare_ledger(struct verify *verify, struct segment_look *look, struct ledger *said,
+                               struct ledger *counted)
+{
+    const enum err err = segment_look_ledger(look, said, verify_on_fault, verify);
+
+    if (err != OK) return err == ERR_NOT_FOUND ? OK : err;
+    for (uint32_t i = 0; i < look->blocks_count; i++) {
+        const enum err of_block = count_block(look, i, counted);
+        if (of_block == ERR_NO_MEMORY) return of_block;
+        if (of_block != OK) return OK;
+    }
+    if (!ledger_agree(said, counted, LEDGER_STORED))
+        verify_damage(verify, look->ledger_offset, LOOK_NONE,
+                      "the ledger says that %" PRIu64 " spans are stored, and there are %" PRIu64
+                      ", or of other services or times",
+                      ledger_total(said, LEDGER_STORED), ledger_total(counted, LEDGER_STORED));
+    return OK;
+}
+
+static enum err verify_ledger(struct verify *verify, struct segment_look *look)
+{
+    struct ledger *said = NULL, *counted = NULL;
+    enum err err = ledger_open(&said);
+
+    if (err == OK) err = ledger_open(&counted);
+    if (err == OK) err = compare_ledger(verify, look, said, counted);
+    ledger_close(said);
+    ledger_close(counted);
+    return err;
+}
+
 /* ---- one file ------------------------------------------------------------------------------------------ */
 
 static void note_state(struct verify *verify, const struct segment_look *look)
@@ -190,6 +237,7 @@ static enum err verify_look(struct verify *verify, struct segment_look *look, ui
     note_state(verify, look);
     TRY(segment_look_check(look, verify_on_fault, verify));
     TRY(verify_blocks(verify, look, segment));
+    TRY(verify_ledger(verify, look));
     for (uint32_t i = 0; i < look->blocks_count; i++)
         in_blocks += look->blocks[i].summary.bytes;
     verify_bytes(verify, look->file_bytes > in_blocks ? look->file_bytes - in_blocks : 0);

@@ -90,6 +90,7 @@ static void tell_store(struct keeper *keeper)
     metric_set(metrics, METRIC_STORED_BLOCKS, size.blocks);
     metric_set(metrics, METRIC_STORED_SPANS, size.spans);
     metric_set(metrics, METRIC_STORED_BYTES, size.bytes);
+    metric_set(metrics, METRIC_LEDGER_BYTES, size.ledger_bytes);
     metric_set(metrics, METRIC_FENCED, catalog_fenced(catalog));
     metric_set(metrics, METRIC_RETIRED_BYTES, catalog_retired_bytes(catalog));
     metric_set(metrics, METRIC_SEGMENTS_WAITING,

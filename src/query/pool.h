@@ -40,7 +40,7 @@ struct job_queue {
 
 struct query {
     struct query_config config;
-    struct route routes[11];
+    struct route routes[12];
     struct block_cache cache;
     struct names_cache *names;
     atomic_bool stopping;

@@ -14,6 +14,7 @@
 #include "coverage.h"
 #include "erasures_answer.h"
 #include "io/io.h"
+#include "ledger_answer.h"
 #include "pins_answer.h"
 #include "retention_answer.h"
 #include "search.h"
@@ -141,6 +142,7 @@ static enum err run(struct work *work, struct outcome *outcome)
     case REQUEST_SERVICES: return services_answer(work, &outcome->answer);
     case REQUEST_OPERATIONS: return operations_answer(work, &outcome->answer);
     case REQUEST_RETENTION: return retention_answer(work, &outcome->answer);
+    case REQUEST_LEDGER: return ledger_answer(work, &outcome->answer);
     case REQUEST_PINS: return pins_list_answer(work, &outcome->answer);
     case REQUEST_ERASURES: return erasures_list_answer(work, &outcome->answer);
     case REQUEST_ERASURE:

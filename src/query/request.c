@@ -180,6 +180,15 @@ static bool read_limit(struct request *request, struct slice value)
     return true;
 }
 
+static bool read_step(struct request *request, struct slice value)
+{
+    for (enum ledger_step step = LEDGER_MINUTE; step < LEDGER_STEPS; step++) {
+        request->step = step;
+        if (slice_is(value, ledger_step_text(step))) return true;
+    }
+    return refuse(request, "parameter step: \"%.*s\" is none of minute, hour, day, ever", SHOWN(value));
+}
+
 static bool read_age(struct request *request, struct slice value)
 {
     request->has_age = true;
@@ -243,11 +252,11 @@ struct parameter {
     bool (*read)(struct request *request, struct slice value);
 };
 
-enum { ALL = REQUEST_TRACE | REQUEST_SEARCH | REQUEST_SERVICES | REQUEST_OPERATIONS };
-enum { RANGED = REQUEST_SEARCH | REQUEST_SERVICES | REQUEST_OPERATIONS };
+enum { RANGED = REQUEST_SEARCH | REQUEST_SERVICES | REQUEST_OPERATIONS | REQUEST_LEDGER };
+enum { ALL = REQUEST_TRACE | RANGED };
 
 static const struct parameter parameters[] = {
-    {"service", REQUEST_SEARCH | REQUEST_OPERATIONS | REQUEST_FILTER, false, read_service},
+    {"service", REQUEST_SEARCH | REQUEST_OPERATIONS | REQUEST_LEDGER | REQUEST_FILTER, false, read_service},
     {"operation", REQUEST_SEARCH | REQUEST_FILTER, false, read_operation},
     {"start", RANGED, false, read_start},
     {"end", RANGED, false, read_end},
@@ -256,7 +265,8 @@ static const struct parameter parameters[] = {
     {"status", REQUEST_SEARCH | REQUEST_FILTER, false, read_status},
     {"kind", REQUEST_SEARCH | REQUEST_FILTER, false, read_kind},
     {"attr", REQUEST_SEARCH | REQUEST_FILTER, true, read_attr},
-    {"limit", REQUEST_SEARCH | REQUEST_RETENTION, false, read_limit},
+    {"limit", REQUEST_SEARCH | REQUEST_RETENTION | REQUEST_LEDGER, false, read_limit},
+    {"step", REQUEST_LEDGER, false, read_step},
     {"age", REQUEST_RETENTION, false, read_age},
     {"bytes", REQUEST_RETENTION, false, read_bytes_max},
     {"free", REQUEST_RETENTION, false, read_free_min},
@@ -309,7 +319,8 @@ bool request_parse(struct request *request, enum request_kind kind, struct slice
 
     request->kind = kind;
     request->duration_max_ns = UINT64_MAX;
-    request->limit = REQUEST_LIMIT_DEFAULT;
+    request->limit = kind == REQUEST_LEDGER ? REQUEST_LIMIT_MAX : REQUEST_LIMIT_DEFAULT;
+    request->step = LEDGER_EVER;
     if (kind == REQUEST_TRACE && !read_trace_id(request, rest)) return false;
     if ((kind & (REQUEST_PIN_REMOVE | REQUEST_ERASURE)) != 0 && !read_id(request, rest)) return false;
     http1_query_init(&it, query, request->text, sizeof request->text);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "model/trace.h"
 #include "protocol/url.h"
+#include "store/ledger.h"
 #include "store/retention.h"
 
 #include <stdint.h>
@@ -32,6 +33,7 @@ enum request_kind {
     REQUEST_ERASURES = 512,
     REQUEST_ERASURE = 1024,
     REQUEST_ERASURE_ADD = 2048,
+    REQUEST_LEDGER = 4096,
 }; /* bits, for the table of parameters */
 
 /* An attribute of exactly this type and value, at this level. */
@@ -71,6 +73,7 @@ struct request {
     struct condition conditions[REQUEST_CONDITIONS_MAX];
     uint32_t conditions_count;
     uint32_t limit;
+    enum ledger_step step;             /* REQUEST_LEDGER */
     struct retention_config retention; /* what was given of it */
     bool has_age, has_bytes, has_free;
     struct cursor cursor;

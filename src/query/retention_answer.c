@@ -79,6 +79,7 @@ static void put_store(struct json *json, struct catalog *catalog, uint64_t free_
     json_member_uint(json, "blocks", size.blocks);
     json_member_uint_quoted(json, "spans", size.spans);
     json_member_uint_quoted(json, "bytes", size.bytes);
+    json_member_uint_quoted(json, "ledgerBytes", size.ledger_bytes);
     json_member_uint_quoted(json, "arrivalFirstUnixNano", size.arrival_min_ns);
     json_member_uint_quoted(json, "arrivalLastUnixNano", size.arrival_max_ns);
     json_member_uint_quoted(json, "retiredBytes", catalog_retired_bytes(catalog));

@@ -116,6 +116,11 @@ static void handle_retention(struct exchange *exchange, void *context)
     submit(context, exchange, REQUEST_RETENTION, (struct slice){0});
 }
 
+static void handle_ledger(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_LEDGER, (struct slice){0});
+}
+
 static void handle_pins(struct exchange *exchange, void *context)
 {
     submit(context, exchange, REQUEST_PINS, (struct slice){0});
@@ -154,6 +159,7 @@ void routes_init(struct query *query)
         {.path = "/query/v1/services", .handle = handle_services},
         {.path = "/query/v1/operations", .handle = handle_operations},
         {.path = "/query/v1/retention", .handle = handle_retention},
+        {.path = "/query/v1/ledger", .handle = handle_ledger},
         {.path = "/query/v1/pins", .handle = handle_pins},
         {.path = "/query/v1/pins",
          .method = HTTP1_POST,

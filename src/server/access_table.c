@@ -21,6 +21,7 @@ const struct access_row access_table[] = {
     {.listener = ROLE_QUERY, .path = "/query/v1/services", .needs = ACCESS_QUERY},
     {.listener = ROLE_QUERY, .path = "/query/v1/operations", .needs = ACCESS_QUERY},
     {.listener = ROLE_QUERY, .path = "/query/v1/retention", .needs = ACCESS_QUERY | ACCESS_OPS},
+    {.listener = ROLE_QUERY, .path = "/query/v1/ledger", .needs = ACCESS_QUERY | ACCESS_OPS},
     {.listener = ROLE_QUERY, .path = "/query/v1/pins", .reads = true, .needs = ACCESS_QUERY | ACCESS_OPS},
     {.listener = ROLE_QUERY, .path = "/query/v1/pins", .needs = ACCESS_OPS},
     {.listener = ROLE_QUERY, .path = "/query/v1/pins/", .prefix = true, .needs = ACCESS_OPS},

@@ -12,6 +12,7 @@
  */
 #include "block_reader.h"
 #include "look_gaps.h"
+#include "store/ledger.h"
 
 #include <stdlib.h>
 
@@ -341,6 +342,34 @@ static enum err check_filters(struct verify *verify, const struct filter *filter
     return OK;
 }
 
+/* What it says of its rows must be what they say. */
+static enum err compare_ledger(struct verify *verify, struct ledger *said, struct ledger *counted)
+{
+    enum err err = block_ledger(verify->reader, said);
+
+    if (err == OK) err = block_ledger_count(verify->reader, counted);
+    if (is_fault(err)) tell(verify, "the ledger cannot be read");
+    if (err != OK) return is_fault(err) ? OK : err;
+    bool balances = true;
+    for (uint32_t i = 0; i < ledger_rows(said); i++)
+        balances = balances && ledger_row_balances(ledger_row(said, i));
+    if (!balances) tell(verify, "a row of the ledger does not add up");
+    if (!ledger_agree(said, counted, LEDGER_STORED)) tell(verify, "the ledger does not have the rows");
+    return OK;
+}
+
+static enum err check_ledger(struct verify *verify)
+{
+    struct ledger *said = NULL, *counted = NULL;
+    enum err err = ledger_open(&said);
+
+    if (err == OK) err = ledger_open(&counted);
+    if (err == OK) err = compare_ledger(verify, said, counted);
+    ledger_close(said);
+    ledger_close(counted);
+    return err;
+}
+
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
 static enum err check_inside(struct verify *verify, const struct filter *filters)
@@ -360,6 +389,7 @@ static enum err check_inside(struct verify *verify, const struct filter *filters
     if (verify->faults == 0) { /* what cannot be read cannot be counted */
         check_totals(verify);
         check_column_counts(verify);
+        TRY(check_ledger(verify));
     }
     return filters != NULL ? check_filters(verify, filters) : OK;
 }

@@ -36,7 +36,8 @@ struct segment *segment_make(const struct segment_identity *identity, struct seg
 uint64_t segment_bytes(const struct segment *segment)
 {
     uint64_t bytes = SEGMENT_ALIGN + sizeof(struct segment_directory) + sizeof(struct segment_trailer) +
-                     segment_lineage_bytes(segment->lineage);
+                     segment_lineage_bytes(segment->lineage) +
+                     (segment->ledger.bytes + SEGMENT_ALIGN - 1) / SEGMENT_ALIGN * SEGMENT_ALIGN;
 
     for (uint32_t i = 0; i < segment->blocks_count; i++)
         bytes += segment->blocks[i].summary.bytes + sizeof(struct segment_entry);

@@ -243,6 +243,8 @@ enum err segment_lineage_read(const struct segment_directory *directory, const u
 
 /* ---- ledgers (segment_ledger.c) ------------------------------------------------------------------------ */
 
+/* Adds the ledger of a segment that stands for others. ERR_NOT_FOUND: it has none. ERR_CORRUPT: `into` is worthless. */
+enum err segment_ledger_read(const struct segment *segment, struct io *io, struct ledger *into);
 /* Writes it at an offset of the segment's file, which becomes that behind it, and notes where. */
 enum err segment_ledger_write(struct segment *segment, struct io *io, struct ledger *ledger,
                               uint64_t *offset);

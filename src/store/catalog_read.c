@@ -85,7 +85,7 @@ static void add_size(struct catalog_size *size, const struct segment *segment)
 {
     const uint64_t first_ns = segment_arrival_min(segment), last_ns = segment_arrival_max(segment);
 
-    size->bytes += segment_bytes(segment);
+    *(segment->blocks_count > 0 ? &size->bytes : &size->ledger_bytes) += segment_bytes(segment);
     size->spans += segment_spans(segment);
     if (segment->blocks_count > 0 && (size->arrival_max_ns == 0 || first_ns < size->arrival_min_ns))
         size->arrival_min_ns = first_ns;

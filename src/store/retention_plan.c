@@ -96,7 +96,7 @@ enum err retention_plan(const struct catalog_view *view, const struct retention_
     if (out->leavers == NULL) return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < view->segments_count; i++) {
         struct segment *const segment = view->segments[i];
-        out->bytes_all += segment_bytes(segment);
+        if (segment->blocks_count > 0) out->bytes_all += segment_bytes(segment);
         if (segment->rows != NULL && segment->blocks_count > 0)
             out->leavers[out->count++] = (struct retention_leaver){.segment = segment, .number = i};
     }

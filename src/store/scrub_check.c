@@ -209,6 +209,22 @@ static enum err check_rows(struct scrub_check *check, enum filter_kind kind, str
     return err;
 }
 
+static enum err check_ledger(struct scrub_check *check, struct scrub_faults *faults)
+{
+    const struct segment_ledger_at *const at = &check->segment->ledger;
+    uint8_t *const bytes = room_for(at->bytes);
+
+    if (bytes == NULL) return ERR_NO_MEMORY;
+    enum err err = read_slowly(check, at->offset, bytes, at->bytes);
+    if (err == OK && crc32c(0, bytes, at->bytes) != at->crc) err = ERR_CORRUPT;
+    if (is_unreadable(err)) {
+        note_at(faults, "the ledger fails its checksum", at->offset);
+        err = OK;
+    }
+    free(bytes);
+    return err;
+}
+
 static enum err read_around(void *context, uint64_t offset, void *buf, size_t len)
 {
     return read_slowly(context, offset, buf, len);
@@ -219,12 +235,14 @@ static enum err check_gaps(struct scrub_check *check, const struct segment_trail
 {
     const struct segment *const segment = check->segment;
     const struct block_source source = {.read = read_around, .context = check};
-    struct extent extents[SEGMENT_BLOCKS_MAX + 5];
+    struct extent extents[SEGMENT_BLOCKS_MAX + 6];
     uint32_t count = 0;
 
     extents[count++] = (struct extent){0, sizeof(struct segment_header)};
     for (uint32_t i = 0; i < segment->blocks_count; i++)
         extents[count++] = (struct extent){segment->blocks[i].offset, segment->blocks[i].summary.bytes};
+    if (segment->ledger.bytes > 0)
+        extents[count++] = (struct extent){segment->ledger.offset, segment->ledger.bytes};
     extents[count++] = (struct extent){trailer->directory_offset, trailer->directory_length};
     for (enum filter_kind kind = FILTER_TRACE; kind <= FILTER_TOKEN; kind++)
         extents[count++] = (struct extent){segment->rows->offset[kind],
@@ -262,6 +280,7 @@ static enum err check_around(struct scrub_check *check, struct scrub_faults *fau
     TRY(check_header(check, faults));
     TRY(check_rows(check, FILTER_TRACE, faults));
     TRY(check_rows(check, FILTER_TOKEN, faults));
+    TRY(check_ledger(check, faults));
     const enum err err = check_trailer(check, &trailer, faults);
     if (err != OK) return is_unreadable(err) ? OK : err;
     TRY(check_directory(check, &trailer, faults));

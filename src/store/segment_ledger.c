@@ -28,13 +28,13 @@ static enum err read_bytes(const struct segment *segment, struct io *io, uint8_t
     return OK;
 }
 
-static enum err own_ledger(const struct segment *segment, struct io *io, struct ledger *out)
+enum err segment_ledger_read(const struct segment *segment, struct io *io, struct ledger *into)
 {
     uint8_t *bytes;
 
     if (segment->ledger.bytes == 0) return ERR_NOT_FOUND;
     TRY(read_bytes(segment, io, &bytes));
-    const enum err err = ledger_read(slice_of(bytes, segment->ledger.bytes), out);
+    const enum err err = ledger_read(slice_of(bytes, segment->ledger.bytes), into);
     free(bytes);
     return err;
 }
@@ -98,7 +98,7 @@ static enum err read_blocks(const struct summing *summing)
 static enum err read_segment(const struct summing *summing)
 {
     const struct segment *const segment = summing->view->segments[summing->segment];
-    const enum err err = own_ledger(segment, summing->io, summing->part);
+    const enum err err = segment_ledger_read(segment, summing->io, summing->part);
 
     if (err == OK) {
         take_part(summing);

@@ -7,6 +7,7 @@
  */
 #include "catalog_private.h"
 #include "look_gaps.h"
+#include "store/ledger.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,9 @@ static enum err take_directory(struct segment_look *look, const uint8_t *bytes)
     look->closed_ns = directory.closed_ns;
     look->level = directory.level;
     look->blocks_count = directory.blocks;
+    look->ledger_offset = directory.ledger_offset;
+    look->ledger_bytes = directory.ledger_bytes;
+    look->ledger_crc = directory.ledger_crc;
     for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++) {
         look->cells[kind] = directory.cells[kind];
         look->rows_offset[kind] = directory.rows_offset[kind];
@@ -221,13 +225,15 @@ static enum err check_gaps(struct segment_look *look, look_fault_fn *tell, void 
 {
     const struct block_source source = {.read = read_file, .context = look};
     const uint64_t trailer = look->file_bytes - sizeof(struct segment_trailer);
-    struct extent extents[SEGMENT_BLOCKS_MAX + 5];
+    struct extent extents[SEGMENT_BLOCKS_MAX + 6];
     uint32_t count = 0;
 
     extents[count++] = (struct extent){0, sizeof(struct segment_header)};
     for (uint32_t i = 0; i < look->blocks_count; i++)
         extents[count++] = (struct extent){look->blocks[i].offset, look->blocks[i].summary.bytes};
     if (look->closed) {
+        if (look->ledger_bytes > 0)
+            extents[count++] = (struct extent){look->ledger_offset, look->ledger_bytes};
         extents[count++] = (struct extent){look->directory_offset, look->directory_bytes};
         for (enum filter_kind kind = FILTER_TRACE; kind <= FILTER_TOKEN; kind++)
             extents[count++] = (struct extent){look->rows_offset[kind], rows_bytes(look, kind)};
@@ -301,6 +307,29 @@ enum err segment_look_check(struct segment_look *look, look_fault_fn *tell, void
     if (look->trailer_sound && !look->closed)
         look_tell(tell, context, "the directory fails its checksum", look->directory_offset);
     return check_gaps(look, tell, context);
+}
+
+/* ---- ledger -------------------------------------------------------------------------------------------- */
+
+enum err segment_look_ledger(struct segment_look *look, struct ledger *into, look_fault_fn *tell,
+                             void *context)
+{
+    const struct segment segment = {
+        .file = look->own->file,
+        .ledger = {.offset = look->ledger_offset, .bytes = look->ledger_bytes, .crc = look->ledger_crc}};
+    bool balances = true;
+
+    if (look->ledger_bytes == 0) return ERR_NOT_FOUND;
+    const enum err err = segment_ledger_read(&segment, look->own->io, into);
+    if (err == ERR_CORRUPT || err == ERR_IO) {
+        look_tell(tell, context, "the ledger fails its checksum, or cannot be read", look->ledger_offset);
+        return ERR_NOT_FOUND;
+    }
+    TRY(err);
+    for (uint32_t i = 0; i < ledger_rows(into); i++)
+        balances = balances && ledger_row_balances(ledger_row(into, i));
+    if (!balances) look_tell(tell, context, "a row of the ledger does not add up", look->ledger_offset);
+    return OK;
 }
 
 /* ---- filters ----------------------------------------------------------------------------------------- */

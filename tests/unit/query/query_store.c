@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "otlp_json.h"
+#include "ledger_answer.h"
 #include "retention_answer.h"
 #include "search.h"
 #include "trace.h"
@@ -139,6 +140,7 @@ static enum err run(struct work *work, struct answer *answer, bool *truncated)
     case REQUEST_SERVICES: return services_answer(work, answer);
     case REQUEST_OPERATIONS: return operations_answer(work, answer);
     case REQUEST_RETENTION: return retention_answer(work, answer);
+    case REQUEST_LEDGER: return ledger_answer(work, answer);
     case REQUEST_TRACE: break;
     case REQUEST_PINS:
     case REQUEST_PIN_ADD:
