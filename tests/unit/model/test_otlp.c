@@ -4,6 +4,7 @@
  * (rows B1 to B16).
  */
 #include "message.h"
+#include "otlp.pb-c.h"
 #include "rebuild.h"
 
 #include <criterion/criterion.h>
@@ -1219,4 +1220,33 @@ Test(otlp, B5_too_deep_in_a_resource_or_scope_rejects_the_spans_below)
         rebuilt_free(&rebuilt);
         message_free(&body);
     }
+}
+
+/* ---- lists of numbers --------------------------------------------------------------------------------- */
+
+static void add_once(const ProtobufCMessageDescriptor **messages, unsigned *count,
+                     const ProtobufCMessageDescriptor *message)
+{
+    for (unsigned i = 0; i < *count; i++)
+        if (messages[i] == message) return;
+    messages[(*count)++] = message;
+}
+
+/* Only numbers can be packed: as long as there are no lists of them, the decoder need not know how. */
+Test(otlp, B10_no_field_is_a_list_of_numbers)
+{
+    const ProtobufCMessageDescriptor *messages[64] = {&opentelemetry__proto__traces_data__descriptor};
+    unsigned count = 1;
+
+    for (unsigned at = 0; at < count; at++) {
+        for (unsigned i = 0; i < messages[at]->n_fields; i++) {
+            const ProtobufCFieldDescriptor *const field = &messages[at]->fields[i];
+            const bool is_message = field->type == PROTOBUF_C_TYPE_MESSAGE;
+            if (is_message) add_once(messages, &count, field->descriptor);
+            cr_assert(field->label != PROTOBUF_C_LABEL_REPEATED || is_message ||
+                          field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_BYTES,
+                      "%s.%s", messages[at]->name, field->name);
+        }
+    }
+    cr_assert_geq(count, 14, "every message of a trace was looked at");
 }
