@@ -31,11 +31,12 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 logging.basicConfig()
 print({"grpc": Grpc, "http": Http}[sys.argv[1]](endpoint=sys.argv[2]).export([]).name)
 """
-TLS_CLIENTS = [("python", "http"), ("python", "grpc")]
+TLS_CLIENTS = [("python", "http"), ("python", "grpc"), ("js", "http"), ("js", "json"), ("js", "grpc")]
 COMMANDS = {"python": [sys.executable, os.path.join(HERE, "python/client.py")], "js": ["node", os.path.join(WORK, "js/client.js")],
             "go": [os.path.join(WORK, "go/client")]}
 if os.access(COMMANDS["go"][0], os.X_OK):  # else it was skipped, and tests/e2e/sdk/run has said why
     CLIENTS += [("go", protocol, compression) for protocol in ("http", "grpc") for compression in ("none", "gzip")]
+    TLS_CLIENTS += [("go", "http"), ("go", "grpc")]
 count = Count()
 
 
@@ -97,6 +98,10 @@ class Sent:
         return count.passed - before[0], count.failed - before[1]
 
 
+def sent_by(protocol, capture):
+    return Sent([as_protobuf(message) for message in captured(capture)] if protocol == "json" else captured(capture))
+
+
 def report(client, protocol, compression, stage, sent, result):
     print(f"{client:<8} {protocol:<5} {compression:<8} {stage:<14} {len(sent.by_trace):4d} traces {sent.spans:5d} spans  {result[0]:4d} equal {result[1]:4d} different", flush=True)
 
@@ -120,16 +125,19 @@ def over_tls(directory):
     server.headers = {"Authorization": f"Bearer {new_token(tokens_file, 'asker', 'query')}"}
     server.start()
     inherited = {name: value for name, value in os.environ.items() if not name.endswith("CA_BUNDLE")}  # they outdo the SDK's own
-    environment = {**inherited, "OTEL_EXPORTER_OTLP_CERTIFICATE": pem, "OTEL_EXPORTER_OTLP_TIMEOUT": "10"}
-    endpoints = {"http": f"https://localhost:{server.otlp}/v1/traces", "grpc": f"https://localhost:{server.grpc}"}
+    environment = {**inherited, "OTEL_EXPORTER_OTLP_CERTIFICATE": pem}
+    endpoints = {"http": f"https://localhost:{server.otlp}/v1/traces", "json": f"https://localhost:{server.otlp}/v1/traces", "grpc": f"https://localhost:{server.grpc}"}
     for client, protocol in TLS_CLIENTS:
         capture = os.path.join(directory, f"{client}-{protocol}-tls")
+        environment["OTEL_EXPORTER_OTLP_TIMEOUT"] = "10" if client == "python" else "10000"  # seconds; for others milliseconds, as specified
         run = subprocess.run([*COMMANDS[client], protocol, endpoints[protocol], "gzip", capture], capture_output=True, text=True, timeout=120, env={**environment, "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{token}"})
         count.case(f"{client} {protocol} over TLS: every export succeeds", "" if run.returncode == 0 else (run.stderr or run.stdout)[-400:])
-        sent = Sent(captured(capture))
+        sent = sent_by(protocol, capture)
         report(client, protocol, "gzip", "over TLS", sent, sent.compare(server))
-        run = subprocess.run([sys.executable, "-c", WITHOUT_TOKEN, protocol, endpoints[protocol]], capture_output=True, text=True, timeout=60, env=environment)
-        count.case(f"{client} {protocol} over TLS without a token: told so", "" if run.stdout == "FAILURE\n" and re.search("401|UNAUTHENTICATED", run.stderr) else run.stdout + run.stderr[-400:])
+        once = [sys.executable, "-c", WITHOUT_TOKEN, protocol, endpoints[protocol]] if client == "python" else [*COMMANDS[client], protocol, endpoints[protocol], "none", "-"]
+        run = subprocess.run(once, capture_output=True, text=True, timeout=60, env=environment)
+        told = (run.stdout == "FAILURE\n" or run.returncode == 1) and re.search("401|unauthorized|unauthenticated", run.stderr, re.IGNORECASE)
+        count.case(f"{client} {protocol} over TLS without a token: told so", "" if told else run.stdout + run.stderr[-400:])
     server.stop()
 
 
@@ -144,7 +152,7 @@ def main():
         capture = os.path.join(directory, f"{client}-{protocol}-{compression}")
         run = subprocess.run([*COMMANDS[client], protocol, endpoints[protocol], compression, capture], capture_output=True, text=True, timeout=120)
         count.case(f"{client} {protocol} {compression}: every export succeeds", "" if run.returncode == 0 else (run.stderr or run.stdout)[-400:])
-        sent = everything[client, protocol, compression] = Sent([as_protobuf(message) for message in captured(capture)] if protocol == "json" else captured(capture))
+        sent = everything[client, protocol, compression] = sent_by(protocol, capture)
         report(client, protocol, compression, "live", sent, sent.compare(server))
     server.seal()
     for (client, protocol, compression), sent in everything.items():

@@ -4,7 +4,7 @@
 //
 // The exporter is the released one; only its client is wrapped: what it is given to upload is the request, whose
 // bytes are appended to CAPTURE_FILE as [u32 big-endian length][ExportTraceServiceRequest]. Exit 0 when every
-// export succeeded.
+// export succeeded. With - for CAPTURE_FILE: one export without spans, nothing is kept.
 package main
 
 import (
@@ -57,7 +57,7 @@ func newClient(protocol, endpoint, compression string) (otlptrace.Client, error)
 		packing := map[string]otlptracehttp.Compression{"none": otlptracehttp.NoCompression, "gzip": otlptracehttp.GzipCompression}[compression]
 		return otlptracehttp.NewClient(otlptracehttp.WithEndpointURL(endpoint), otlptracehttp.WithCompression(packing)), nil
 	case "grpc":
-		options := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(strings.TrimPrefix(endpoint, "http://")), otlptracegrpc.WithInsecure()}
+		options := []otlptracegrpc.Option{otlptracegrpc.WithEndpointURL(endpoint)} // https or not
 		if compression != "none" {
 			options = append(options, otlptracegrpc.WithCompressor(compression))
 		}
@@ -127,7 +127,19 @@ func tracesOverTheLimits(ctx context.Context, provider *sdk.TracerProvider) {
 	span.End()
 }
 
+func exportNothing(protocol, endpoint, compression string) error {
+	ctx := context.Background()
+	client, err := newClient(protocol, endpoint, compression)
+	if err != nil {
+		return err
+	}
+	return errors.Join(client.Start(ctx), client.UploadTraces(ctx, nil), client.Stop(ctx))
+}
+
 func run(protocol, endpoint, compression, capture string) error {
+	if capture == "-" {
+		return exportNothing(protocol, endpoint, compression)
+	}
 	ctx := context.Background()
 	file, err := os.Create(capture)
 	if err != nil {

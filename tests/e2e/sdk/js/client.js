@@ -4,6 +4,7 @@
 //
 // The exporter is the released one; only its serializer is wrapped, to append the exact bytes to CAPTURE_FILE as
 // [u32 big-endian length][ExportTraceServiceRequest], in JSON when the protocol is json. Node sends chunked bodies. Exit 0 when every export succeeded.
+// With - for CAPTURE_FILE: one export without spans, nothing is kept.
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, createTraceState } from '@opentelemetry/api';
 import { OTLPTraceExporter as GrpcExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
@@ -16,7 +17,7 @@ import { BasicTracerProvider, BatchSpanProcessor, RandomIdGenerator, SimpleSpanP
 const [protocol, endpoint, compression, captureFile] = process.argv.slice(2);
 const failures = [];
 const ids = new RandomIdGenerator();
-writeFileSync(captureFile, '');
+if (captureFile !== '-') writeFileSync(captureFile, '');
 
 const serializer = protocol === 'json' ? JsonTraceSerializer : ProtobufTraceSerializer;
 const serialize = serializer.serializeRequest;
@@ -24,7 +25,7 @@ serializer.serializeRequest = (spans) => {
   const bytes = serialize(spans);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.length);
-  appendFileSync(captureFile, Buffer.concat([length, bytes]));
+  if (captureFile !== '-') appendFileSync(captureFile, Buffer.concat([length, bytes]));
   return bytes;
 };
 
@@ -79,9 +80,13 @@ async function sendTraces(makeProcessor, limits) {
   await provider.shutdown();
 }
 
-await sendTraces((exporter) => new BatchSpanProcessor(exporter));
-await sendTraces((exporter) => new SimpleSpanProcessor(exporter)); // one request per span: traces arrive in pieces
-await sendTraces((exporter) => new BatchSpanProcessor(exporter), { attributeCountLimit: 3, eventCountLimit: 1, linkCountLimit: 1, attributeValueLengthLimit: 4 });
+if (captureFile === '-') {
+  await new Promise((done) => makeExporter().export([], done));
+} else {
+  await sendTraces((exporter) => new BatchSpanProcessor(exporter));
+  await sendTraces((exporter) => new SimpleSpanProcessor(exporter)); // one request per span: traces arrive in pieces
+  await sendTraces((exporter) => new BatchSpanProcessor(exporter), { attributeCountLimit: 3, eventCountLimit: 1, linkCountLimit: 1, attributeValueLengthLimit: 4 });
+}
 if (failures.length > 0) {
   console.error(`js client: ${failures.length} failures, first: ${failures[0]}`);
   process.exit(1);
