@@ -7,7 +7,8 @@
  *   edge    ingest        cert:edge.example.com
  *
  * A digest is that of a token, which a client sends as "Authorization: Bearer <token>". cert: names a client
- * certificate instead: one of its alternative names (DNS, URI), or its common name when it has none of these.
+ * certificate instead: one of its alternative names (DNS, URI), or its common name when it has none of these; without
+ * control bytes.
  * Fields are parted by blanks or tabs; what follows a '#' at the start of a line is a comment. Names are unique,
  * and so are secrets.
  *

@@ -174,6 +174,15 @@ static bool skip_prefix(struct slice *text, const char *prefix)
     return true;
 }
 
+/* No control bytes: a NUL would end the name where it is written again, and lists are shown on terminals. */
+static bool is_subject(struct slice word)
+{
+    if (word.len == 0 || word.len >= sizeof((struct credential *)0)->subject) return false;
+    for (size_t i = 0; i < word.len; i++)
+        if (word.ptr[i] < 0x20 || word.ptr[i] == 0x7f) return false;
+    return true;
+}
+
 static bool parse_secret(struct slice word, struct credential *out, const char **why)
 {
     *why = "the third field is not sha256: and 64 hexadecimal digits in lower case, or cert: and a name";
@@ -181,7 +190,7 @@ static bool parse_secret(struct slice word, struct credential *out, const char *
         out->kind = CREDENTIAL_TOKEN;
         return parse_digest(word, &out->digest);
     }
-    if (!skip_prefix(&word, "cert:") || word.len == 0 || word.len >= sizeof out->subject) return false;
+    if (!skip_prefix(&word, "cert:") || !is_subject(word)) return false;
     out->kind = CREDENTIAL_CERTIFICATE;
     memcpy(out->subject, word.ptr, word.len);
     out->digest = digest_of(word);

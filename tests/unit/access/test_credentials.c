@@ -89,6 +89,7 @@ Test(credentials, refuses_what_is_not_a_credential)
     refuses("cart ingest sha256:2BB80D", "third field");
     refuses("cart ingest sha256:" SECRET "0", "third field");
     refuses("cart ingest cert:", "third field");
+    refuses("cart ingest cert:a\033[2Jb", "third field");
     refuses("cart ingest sha256:" SECRET " tomorrow", "expiry");
     refuses("cart ingest sha256:" SECRET " 2027-02-31T00:00:00Z", "expiry");
     refuses("cart ingest sha256:" SECRET " 2027-06-30T00:00:00Z more", "four fields");
