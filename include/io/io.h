@@ -111,6 +111,8 @@ enum err io_rename(struct io *io, struct io_dir *dir, const char *from, const ch
 enum err io_unlink(struct io *io, struct io_dir *dir, const char *name);
 /* Free and total bytes of the file system that holds dir. */
 enum err io_space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes);
+/* A number for that file system's device, good until the machine starts again. ERR_UNSUPPORTED in a simulated world. */
+enum err io_device(struct io *io, struct io_dir *dir, uint64_t *device);
 
 /* ---- files ---------------------------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #ifndef IO_BACKEND_H
 #define IO_BACKEND_H
 
+#include "io/gate.h"
 #include "io/io.h"
 
 #include <stdatomic.h>
@@ -43,6 +44,7 @@ struct io_backend {
     enum err (*rename)(struct io *io, struct io_dir *dir, const char *from, const char *to);
     enum err (*unlink)(struct io *io, struct io_dir *dir, const char *name);
     enum err (*space)(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes);
+    enum err (*device)(struct io *io, struct io_dir *dir, uint64_t *device);
 
     enum err (*file_open)(struct io *io, struct io_dir *dir, const char *name, unsigned flags,
                           struct io_file **out);
@@ -78,6 +80,11 @@ struct io_backend {
 /* First member of each implementation's struct. */
 struct io {
     const struct io_backend *backend;
+
+    /* Where its transfers wait for their turn; NULL: nowhere. The simulated world looks at none of these. */
+    struct io_gate *gate;
+    enum io_class class;
+    struct io_patience patience;
 
     void (*on_wake)(void *context);
     void *on_wake_context;

@@ -163,6 +163,13 @@ enum err io_space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint6
     return io->backend->space(io, dir, free_bytes, total_bytes);
 }
 
+enum err io_device(struct io *io, struct io_dir *dir, uint64_t *device)
+{
+    assert(dir->kind == io->backend->kind);
+
+    return io->backend->device != NULL ? io->backend->device(io, dir, device) : ERR_UNSUPPORTED;
+}
+
 /* ---- files ----------------------------------------------------------------------------------------------
  */
 

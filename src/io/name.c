@@ -203,3 +203,13 @@ enum err real__space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, ui
     *total_bytes = (uint64_t)status.f_blocks * status.f_frsize;
     return OK;
 }
+
+enum err real__device(struct io *io, struct io_dir *dir, uint64_t *device)
+{
+    struct stat status;
+
+    (void)io;
+    if (fstat(dir_fd(dir), &status) != 0) return err_from_errno(errno);
+    *device = (uint64_t)status.st_dev;
+    return OK;
+}

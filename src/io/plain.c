@@ -8,6 +8,7 @@
  *
  * Nothing is ever in flight inside the kernel, so closing has nothing to wait for.
  */
+#include "gated.h"
 #include "real.h"
 #include "transfer.h"
 
@@ -124,8 +125,21 @@ static void plain_read(struct io *io, struct io_op *op, struct io_file *file, vo
 {
     size_t count = 0;
 
-    const enum err err = real__read_now(io, file, buf, len, offset, &count);
+    const enum err err = gated__read_now(io, file, buf, len, offset, &count);
     op->count = count;
+    landed_push(io, op, err);
+}
+
+static void write_pieces(struct io *io, struct io_op *op, struct io_file *file, const struct io_piece *pieces,
+                         unsigned pieces_count, uint64_t offset)
+{
+    enum err err = OK;
+
+    for (unsigned i = 0; i < pieces_count && err == OK; i++) {
+        err = gated__write_now(io, file, pieces[i].ptr, pieces[i].len, offset);
+        if (err == OK) op->count += pieces[i].len;
+        offset += pieces[i].len;
+    }
     landed_push(io, op, err);
 }
 
@@ -136,6 +150,10 @@ static void plain_read(struct io *io, struct io_op *op, struct io_file *file, vo
 static void plain_writev(struct io *io, struct io_op *op, struct io_file *file, const struct io_piece *pieces,
                          unsigned pieces_count, uint64_t offset)
 {
+    if (io->gate != NULL) {
+        write_pieces(io, op, file, pieces, pieces_count, offset);
+        return;
+    }
     struct iovec vectors[IO_PIECES_MAX];
     for (unsigned i = 0; i < pieces_count; i++)
         vectors[i] = (struct iovec){.iov_base = (void *)(uintptr_t)pieces[i].ptr, .iov_len = pieces[i].len};
@@ -164,10 +182,18 @@ static void plain_writev(struct io *io, struct io_op *op, struct io_file *file, 
 
 static void plain_datasync(struct io *io, struct io_op *op, struct io_file *file)
 {
-    landed_push(io, op, real__datasync_now(io, file));
+    landed_push(io, op, gated__datasync_now(io, file));
 }
 
 static const struct io_backend plain_backend = {
-    REAL_NAMES,         .close = plain_close,   .turn = plain_turn,         .describe = plain_describe,
-    .read = plain_read, .writev = plain_writev, .datasync = plain_datasync,
+    REAL_NAMES,
+    .close = plain_close,
+    .turn = plain_turn,
+    .describe = plain_describe,
+    .read = plain_read,
+    .writev = plain_writev,
+    .datasync = plain_datasync,
+    .read_now = gated__read_now,
+    .write_now = gated__write_now,
+    .datasync_now = gated__datasync_now,
 };

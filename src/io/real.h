@@ -35,6 +35,7 @@ enum err real__dir_list(struct io *io, struct io_dir *dir, bool (*visit)(void *c
 enum err real__rename(struct io *io, struct io_dir *dir, const char *from, const char *to);
 enum err real__unlink(struct io *io, struct io_dir *dir, const char *name);
 enum err real__space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes);
+enum err real__device(struct io *io, struct io_dir *dir, uint64_t *device);
 
 enum err real__file_open(struct io *io, struct io_dir *dir, const char *name, unsigned flags,
                          struct io_file **out);
@@ -54,9 +55,12 @@ enum err real__datasync_now(struct io *io, struct io_file *file);
     .kind = IO_KIND_REAL, .now_ns = real__now_ns, .wall_ns = real__wall_ns, .random = real__random,          \
     .dir_open = real__dir_open, .dir_close = real__dir_close, .dir_sync = real__dir_sync,                    \
     .dir_list = real__dir_list, .rename = real__rename, .unlink = real__unlink, .space = real__space,        \
-    .file_open = real__file_open, .file_close = real__file_close, .file_size = real__file_size,              \
-    .file_allocate = real__file_allocate, .file_truncate = real__file_truncate,                              \
-    .file_lock = real__file_lock, .read_now = real__read_now, .write_now = real__write_now,                  \
-    .datasync_now = real__datasync_now
+    .device = real__device, .file_open = real__file_open, .file_close = real__file_close,                    \
+    .file_size = real__file_size, .file_allocate = real__file_allocate,                                      \
+    .file_truncate = real__file_truncate, .file_lock = real__file_lock
+
+/* The waiting transfers of an io whose transfers wait for nobody. */
+#define REAL_TRANSFERS                                                                                       \
+    .read_now = real__read_now, .write_now = real__write_now, .datasync_now = real__datasync_now
 
 #endif

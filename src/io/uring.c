@@ -18,6 +18,7 @@
  * A ring that refuses io_uring_enter for a reason that waiting does not cure is broken: every turn says
  * ERR_IO.
  */
+#include "gate.h"
 #include "real.h"
 #include "uring.h"
 
@@ -68,6 +69,11 @@ static bool carries_op(enum flight_kind kind)
     return kind >= FLIGHT_READ && kind <= FLIGHT_RECEIVE_INTO;
 }
 
+static bool is_write(enum flight_kind kind)
+{
+    return kind == FLIGHT_WRITE || kind == FLIGHT_WRITEV;
+}
+
 struct flight *uring__take_off(struct uring *uring, enum flight_kind kind, int fd, void *owner)
 {
     assert(uring->flights_free != URING_NOBODY);
@@ -80,6 +86,7 @@ struct flight *uring__take_off(struct uring *uring, enum flight_kind kind, int f
     *flight = (struct flight){
         .generation = flight->generation, .kind = (uint8_t)kind, .fd = fd, .owner = owner};
     enqueue(uring, user_data_of(uring, flight));
+    if (is_write(kind) && uring->io.gate != NULL) io__gate_journal_begins(uring->io.gate);
     return flight;
 }
 
@@ -113,6 +120,8 @@ void uring__land_op(struct uring *uring, struct flight *flight, enum err err)
     struct io_op *const op = flight->owner;
 
     op->count = flight->transfer.moved;
+    if (is_write((enum flight_kind)flight->kind) && uring->io.gate != NULL)
+        io__gate_journal_ends(uring->io.gate);
     uring__free_flight(uring, flight); /* first: the handler may want one */
     uring->handlers_run++;
     io__land(op, err);
@@ -396,6 +405,7 @@ static void uring_describe(const struct io *io, char *text, size_t capacity)
 
 const struct io_backend uring__backend = {
     REAL_NAMES,
+    REAL_TRANSFERS,
     .close = uring_close,
     .turn = uring_turn,
     .describe = uring_describe,
