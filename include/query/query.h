@@ -25,6 +25,7 @@
 
 struct catalog;
 struct erasures;
+struct io_gate;
 struct metrics;
 struct pins;
 struct query;
@@ -39,6 +40,7 @@ struct query_config {
     struct pins *pins;                 /* borrowed */
     struct erasures *erasures;         /* borrowed */
     struct metrics *metrics;           /* borrowed; the query pool's own set */
+    struct io_gate *gate;              /* borrowed; the workers' transfers pass there. NULL: none */
     unsigned threads;                  /* default 2 */
     unsigned waiting_max;              /* queued queries; more are answered 429. Default 32 */
     uint64_t deadline_ns;              /* per query, default 30 s */

@@ -15,6 +15,7 @@
 
 struct catalog;
 struct io;
+struct io_gate;
 struct live_block;
 struct metrics;
 struct sealer;
@@ -24,6 +25,7 @@ struct sealer_config {
     unsigned threads;        /* 0: none, driven by sealer_step() with `io` */
     struct io *io;           /* only with threads 0; borrowed */
     struct metrics *metrics; /* the pool's own set; written under its lock */
+    struct io_gate *gate;    /* borrowed; its threads' transfers pass there. NULL: none */
 };
 
 /* One closed live block on its way; embedded in the shard's bookkeeping. */

@@ -1,12 +1,14 @@
 /*
- * Merging comes after everything else: the thread runs at a niceness of 10, a merge is done block by block, and retention
+ * Merging comes after everything else: the thread runs behind all that answers somebody (io/rank.h), a merge is done block by block, and retention
  * is looked at in between, since a disk may fill up meanwhile. Without work it looks again every second.
  */
 #include "keeper.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/gate.h"
 #include "io/io.h"
+#include "io/rank.h"
 #include "placement.h"
 #include "query/selection.h"
 #include "rest.h"
@@ -17,9 +19,7 @@
 #include "world.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 
-enum { NICENESS = 10 };
 static const uint64_t LOOK_NS = NS_PER_S, RETENTION_NS = 5 * NS_PER_S;
 
 /* What was acknowledged when a job was taken up first: the newest live block of each shard that had rows. */
@@ -156,11 +156,12 @@ static void *run(void *context)
     struct keeper *const keeper = context;
 
     placement_name("keeper");
-    if (setpriority(PRIO_PROCESS, 0 /* on Linux: this thread */, NICENESS) != 0)
-        log_warn("main", "the keeper runs at normal priority", "niceness=%d", NICENESS);
+    if (!io_rank(IO_COMPACT)) log_warn("main", "the keeper runs at normal priority", "thread=keeper");
     while (!rest_is_over(&keeper->rest)) {
+        io_gate_join(keeper->io, keeper->world->gate, IO_RETENTION);
         bool worked = expire(keeper);
         worked = eraser_step(keeper->eraser, keeper->io) || worked;
+        io_gate_join(keeper->io, keeper->world->gate, IO_COMPACT);
         if (keeper->compactor != NULL)
             worked = compactor_step(keeper->compactor, keeper->io, io_wall_ns(keeper->io)) || worked;
         let_go(keeper);

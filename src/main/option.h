@@ -82,6 +82,10 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
     X(SEGMENT_WINDOW, "segment.window", DURATION, "10m", "1s", "1d", "or after this time")                   \
     X(IO_STALL, "io.stall", DURATION, "10s", "100ms", "1h",                                                  \
       "requests are refused while the disk does not answer for so long")                                     \
+    X(IO_GATE, "io.gate", SWITCH, "auto", "", "",                                                            \
+      "what questions, sealing and merges read and write waits for its turn beside the journal; auto: as "   \
+      "many as the disk was found to take in the first start, or by spanmillctl disk-check; true: two of "   \
+      "256KiB, nothing is measured; false: nothing waits")                                                   \
     X(COMPACTION, "compaction", BOOL, "true", "", "", "merges segments in the background")                   \
     X(COMPACTION_DELAY, "compaction.delay", DURATION, "5m", "1s", "1d",                                      \
       "a window of segments is merged so long after its end")                                                \

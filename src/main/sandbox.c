@@ -218,6 +218,7 @@ static const char *const allowed[] = {
     "fdatasync",
     "sync_file_range",
     "fadvise64",
+    "cachestat",
     "unlinkat",
     "renameat",
     "renameat2",

@@ -6,16 +6,16 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/gate.h"
 #include "io/io.h"
+#include "io/rank.h"
 #include "placement.h"
 #include "rest.h"
 #include "store/scrub.h"
 #include "world.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 
-enum { NICENESS = 19 };
 static const uint64_t LOOK_NS = NS_PER_S;
 
 struct scrub_thread {
@@ -51,8 +51,7 @@ static void *run(void *context)
     struct scrub_thread *const thread = context;
 
     placement_name("scrubber");
-    if (setpriority(PRIO_PROCESS, 0 /* on Linux: this thread */, NICENESS) != 0)
-        log_warn("main", "the scrubber runs at normal priority", "niceness=%d", NICENESS);
+    if (!io_rank(IO_SCRUB)) log_warn("main", "the scrubber runs at normal priority", "thread=scrubber");
     while (!rest_is_over(&thread->rest)) {
         const bool worked = scrubber_step(thread->scrubber, thread->io);
         tell_counts(thread);
@@ -71,6 +70,7 @@ static enum err open_thread(struct scrub_thread *thread)
     thread->rate = options_number(world->options, OPTION_SCRUB_RATE);
     rest_init(&thread->rest);
     TRY(io_open_plain(&thread->io));
+    io_gate_join(thread->io, world->gate, IO_SCRUB);
     return scrubber_open(thread->io, world->data_dir, world->catalog, &config, &thread->scrubber);
 }
 

@@ -16,6 +16,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
+#include "disk.h"
+#include "io/gate.h"
 #include "io/io.h"
 #include "keeper.h"
 #include "placement.h"
@@ -261,6 +263,7 @@ static bool open_sealer(struct world *world)
     const struct sealer_config config = {
         .catalog = world->catalog,
         .threads = wanted > 0 ? wanted : placement_sealers(world->shards_count),
+        .gate = world->gate,
         .metrics = &world->sealer_metrics,
     };
 
@@ -270,9 +273,10 @@ static bool open_sealer(struct world *world)
 
 static size_t print_metrics(char *text, size_t capacity)
 {
-    const size_t len = process_metrics(text, capacity);
+    size_t len = process_metrics(text, capacity);
 
-    return len + identity_metrics(text + len, capacity - len);
+    len += identity_metrics(text + len, capacity - len);
+    return len + disk_metrics(text + len, capacity - len);
 }
 
 static bool open_ops(struct world *world)
@@ -342,6 +346,7 @@ static bool open_query(struct world *world)
         .pins = world->pins,
         .erasures = world->erasures,
         .metrics = &world->query_metrics,
+        .gate = world->gate,
         .threads = (unsigned)options_number(options, OPTION_QUERY_THREADS),
         .waiting_max = (unsigned)options_number(options, OPTION_QUERY_WAITING),
         .deadline_ns = options_number(options, OPTION_QUERY_TIME),
@@ -530,6 +535,7 @@ static void close_world(struct world *world)
     identity_close(world->identity);
     superblock_close(&world->superblock, world->io);
     io_dir_close(world->io, world->data_dir);
+    disk_close(world);
     io_close(world->io);
     free(world->shards);
 }
@@ -541,6 +547,7 @@ static void stop(struct world *world)
     log_info("main", "stopping", "resident_mib=%" PRIu64, process_resident_bytes() >> 20);
     ops_stopping(world->ops);
     enter_phase(world, PHASE_DRAIN);
+    io_gate_open_wide(world->gate); /* who waits there could not end otherwise, if the disk does not answer */
     keeper_stop(world);
     scrub_thread_stop(world);
     wait_for_stop(world, STATE_DRAINED, &ticks_left);
@@ -625,8 +632,9 @@ int serve(const struct options *options)
     read_steering(&world, &placement);
     raise_descriptor_limit(&world);
     if (!raise_walls(options, &sandbox)) end_at_once(EXIT_FAILED);
-    if (!open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) || !start_threads(&world) ||
-        !open_keeping(&world) || !open_query(&world) || !keeper_start(&world) || !scrub_thread_start(&world))
+    if (!disk_open(&world) || !open_catalog(&world) || !open_sealer(&world) || !open_ops(&world) ||
+        !start_threads(&world) || !open_keeping(&world) || !open_query(&world) || !keeper_start(&world) ||
+        !scrub_thread_start(&world))
         end_at_once(EXIT_FAILED); /* all that may fail comes before anybody is told "ready" */
     enter_phase(&world, PHASE_SERVE);
     wait_for_start(&world, STATE_SERVING);

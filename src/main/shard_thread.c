@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config.h"
+#include "io/gate.h"
 #include "io/io.h"
 #include "placement.h"
 #include "server/otlp_http.h"
@@ -46,6 +47,7 @@ static enum err open_io(struct shard_thread *own, struct io **io)
     char text[512];
 
     TRY(io_open_uring(&config, io));
+    io_gate_join(*io, own->world->gate, IO_JOURNAL);
     if (own->index == 0) {
         io_describe(*io, text, sizeof text);
         log_info("main", "system", "%s", text);

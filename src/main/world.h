@@ -85,6 +85,7 @@ struct world {
     struct io *io;             /* the leader's, plain */
     struct io_dir *data_dir;
     struct superblock superblock;
+    struct io_gate *gate; /* of all that is not a journal's; NULL: switched off */
     struct catalog *catalog;
     struct sealer *sealer;
     alignas(64) struct metrics sealer_metrics;

@@ -7,7 +7,9 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "io/gate.h"
 #include "io/io.h"
+#include "io/rank.h"
 #include "otlp_json.h"
 #include "question.h"
 #include "routes.h"
@@ -110,6 +112,7 @@ static void *work_on(void *context)
     struct worker *const worker = context;
     struct job *job;
 
+    (void)io_rank(IO_QUERY);
     while ((job = wait_job(worker->query)) != NULL) {
         question_answer(worker, job);
         pool_give_back(worker->query, job);
@@ -126,6 +129,7 @@ static enum err worker_start(struct worker *worker, struct query *query)
     worker->page = malloc(sizeof *worker->page);
     if (worker->page == NULL) return ERR_NO_MEMORY;
     TRY(io_open_plain(&worker->io));
+    io_gate_join(worker->io, query->config.gate, IO_QUERY);
     worker->started = pthread_create(&worker->thread, NULL, work_on, worker) == 0;
     return worker->started ? OK : ERR_NO_MEMORY;
 }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "coverage.h"
 #include "erasures_answer.h"
+#include "io/gate.h"
 #include "io/io.h"
 #include "ledger_answer.h"
 #include "pins_answer.h"
@@ -204,6 +205,12 @@ static enum err ask(struct work *work, struct request *request, struct outcome *
     return err;
 }
 
+/* At the disk gate: whoever waits there ends when the query has to. */
+static enum err still_wanted(void *context)
+{
+    return work_check(context);
+}
+
 void question_answer(struct worker *worker, struct job *job)
 {
     struct query *const query = worker->query;
@@ -227,7 +234,9 @@ void question_answer(struct worker *worker, struct job *job)
     arena_init(&work.arena, query->config.memory_bytes_max);
     answer_init(&outcome.answer, query->config.answer_bytes_max);
     enum err err = waited_too_long ? ERR_FULL : work_check(&work);
+    io_gate_patience(work.io, (struct io_patience){.check = still_wanted, .context = &work});
     if (err == OK) err = ask(&work, &job->request, &outcome);
+    io_gate_patience(work.io, (struct io_patience){0});
     pool_count(query, err == ERR_CANCELLED ? METRIC_QUERIES_CANCELLED
                       : err == ERR_FULL    ? METRIC_QUERIES_REFUSED
                                            : METRIC_QUERIES);

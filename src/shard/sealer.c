@@ -1,6 +1,6 @@
 /*
- * The sealer pool: a few threads with a plain io and a block encoder each, at normal priority, since what
- * they do is half of ingest. One queue for all, first come first served, except that two seals of one shard
+ * The sealer pool: a few threads with a plain io and a block encoder each. What they do is half of ingest, so they come before
+ * questions and merges. One queue for all, first come first served, except that two seals of one shard
  * never run side by side: blocks reach the segment in LSN order. The queue needs no bound of its own; a shard
  * has at most one seal and one file preparation in it (backlog.h).
  *
@@ -21,6 +21,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "io/gate.h"
 #include "io/io.h"
 #include "store/block.h"
 #include "store/segment.h"
@@ -91,6 +92,7 @@ static enum err open_workers(struct sealer *sealer)
         worker->io = sealer->config.io;
         TRY(block_encoder_open(&worker->encoder));
         enum err err = threads ? io_open_plain(&worker->io) : OK;
+        if (err == OK && threads) io_gate_join(worker->io, sealer->config.gate, IO_ENCODE);
         if (err == OK && threads && pthread_create(&worker->thread, NULL, work, worker) != 0) {
             io_close(worker->io);
             err = ERR_NO_MEMORY;
@@ -282,7 +284,10 @@ static void note_unfiltered(struct sealer *sealer)
 static enum err run_filters(struct seal_job *job, struct io *io)
 {
     struct sealer *const sealer = job->context;
+
+    io_gate_join(io, sealer->config.gate, IO_COMPACT); /* nobody waits for them */
     const bool more = catalog_build_filters(sealer->config.catalog, io);
+    io_gate_join(io, sealer->config.gate, IO_ENCODE);
 
     note_unfiltered(sealer);
     return more ? OK : ERR_NOT_FOUND;

@@ -24,7 +24,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SPANMILL = os.path.abspath(os.environ.get("TEST_SPANMILL", os.path.join(ROOT, "build/release/spanmill")))
 LOAD = os.path.abspath(os.environ.get("TEST_LOAD", os.path.join(ROOT, "build/release/spanmill-load")))
-PORTS = 5000
+os.environ.setdefault("SPANMILL_IO_GATE", "true")  # first starts need not measure the disk; whoever wants that says --io-gate=auto
+PORTS = int(os.environ.get("TEST_PORTS_COUNT", 5000))
 STOP_SECONDS_MAX = 10
 PROTOBUF = "application/x-protobuf"
 
