@@ -4,6 +4,7 @@
 
 #include "arguments.h"
 
+enum ctl_exit command_disk_check(int count, const char *const *words);
 enum ctl_exit command_inspect(int count, const char *const *words);
 enum ctl_exit command_pin(int count, const char *const *words);
 enum ctl_exit command_ledger(int count, const char *const *words);

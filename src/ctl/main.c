@@ -10,6 +10,7 @@ static const struct command {
     enum ctl_exit (*run)(int count, const char *const *words);
     const char *help;
 } commands[] = {
+    {"disk-check", command_disk_check, "shows, or measures, what a disk takes beside a journal"},
     {"inspect", command_inspect, "shows what a file of a data directory holds, and where its bytes go"},
     {"pin", command_pin, "says what a running server must not let go, whatever retention says"},
     {"ledger", command_ledger, "says what has become of the spans that came to a running server"},
@@ -29,7 +30,9 @@ static void help(FILE *to)
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
     fputs("  --help, --version\n\n"
-          "spanmillctl COMMAND --help tells the options of a command. None writes to a data directory.\n"
+          "spanmillctl COMMAND --help tells the options of a command. None writes to a data directory, but "
+          "for\n"
+          "disk-check --again.\n"
           "Exit codes: 0 fine; 1 damage found; 2 wrong usage; 3 cannot read what was named.\n",
           to);
 }
