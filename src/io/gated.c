@@ -102,12 +102,23 @@ static enum err read_scan(struct io *io, struct io_file *file, uint8_t *buf, siz
     return OK;
 }
 
+/* What the kernel reads ahead passes no gate. Several threads may say so at once. */
+static void read_exactly(struct io_file *file)
+{
+    atomic_bool *const exact = &((struct real_file *)file)->exact;
+
+    if ((file->flags & IO_DIRECT) || atomic_load_explicit(exact, memory_order_relaxed)) return;
+    (void)posix_fadvise(real_fd(file), 0, 0, POSIX_FADV_RANDOM);
+    atomic_store_explicit(exact, true, memory_order_relaxed);
+}
+
 static enum err read_piece(struct io *io, struct io_file *file, uint8_t *buf, size_t len, uint64_t offset,
                            size_t *count)
 {
     const enum residence residence = where_is(file, len, offset);
 
     if (residence == RESIDENT) return real__read_now(io, file, buf, len, offset, count);
+    read_exactly(file);
     TRY(io__gate_enter(io, len));
     const enum err err = is_scan(io, file) ? read_scan(io, file, buf, len, offset, residence == ABSENT, count)
                                            : real__read_now(io, file, buf, len, offset, count);

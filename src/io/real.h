@@ -15,6 +15,7 @@ struct real_dir {
 struct real_file {
     struct io_file file;
     int fd;
+    atomic_bool exact; /* the kernel was told not to read ahead */
 };
 
 static inline int real_fd(const struct io_file *file)
