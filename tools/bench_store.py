@@ -10,7 +10,7 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROGRAMS = ["spanmill", "spanmill-load", "bench_steps", "bench_dsync"]
+PROGRAMS = ["spanmill", "spanmill-load", "bench_steps", "bench_dsync", "bench_gate"]
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -49,14 +49,15 @@ def cpus():
 
 
 class on_cpu:
-    """Children that are started meanwhile run there, with all their threads."""
+    """Children that are started meanwhile run there, with all their threads. None: wherever they like."""
 
     def __init__(self, cpu):
         self.cpu = cpu
 
     def __enter__(self):
         self.before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {self.cpu})
+        if self.cpu is not None:
+            os.sched_setaffinity(0, {self.cpu})
 
     def __exit__(self, *_):
         os.sched_setaffinity(0, self.before)
@@ -107,15 +108,17 @@ class Cpu:
 
 
 class Store:
-    """A server over a fresh directory."""
+    """A server over a fresh directory, or over a copy of another one's."""
 
-    def __init__(self, options, size, *words, name="store"):
+    def __init__(self, options, size, *words, name="store", copy_of=None):
         sys.path.insert(0, os.path.join(ROOT, "tests/e2e"))
         os.environ["TEST_SPANMILL"] = os.path.join(options.build, "spanmill")
         from harness import Server  # after TEST_SPANMILL is set
         self.options, self.size = options, size
         self.path = os.path.join(options.data, name)
         shutil.rmtree(self.path, ignore_errors=True)
+        if copy_of is not None:
+            shutil.copytree(copy_of, self.path)
         self.server = Server(self.path, "--shards", "1", "--debug-endpoints", *words, log=os.path.join(options.data, f"{name}.log"))
         with on_cpu(SERVER_CPU):
             self.server.start()
@@ -132,6 +135,10 @@ class Store:
 
     def sum(self, name):
         return sum(value for line, value in self.server.metrics().items() if line.startswith(f"spanmill_{name}{{"))
+
+    def sum_of(self, name):
+        """Of all classes of a metric of the process; 0 when there is none."""
+        return sum(value for line, value in self.server.metrics().items() if line.startswith(f"spanmill_{name}"))
 
     def settle(self):
         """Until everything stored is sealed and the process does nothing any more."""
