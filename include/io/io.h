@@ -109,6 +109,17 @@ enum err io_dir_list(struct io *io, struct io_dir *dir, bool (*visit)(void *cont
                      void *context);
 enum err io_rename(struct io *io, struct io_dir *dir, const char *from, const char *to);
 enum err io_unlink(struct io *io, struct io_dir *dir, const char *name);
+/*
+ * Gives a regular file a second name, in a directory of the same file system; durable after io_dir_sync() of that. Neither
+ * name is the better one: the bytes go with the last. ERR_EXISTS: the new name is taken. ERR_UNSUPPORTED: these
+ * directories cannot share a file.
+ */
+enum err io_link(struct io *io, struct io_dir *dir, const char *name, struct io_dir *to_dir, const char *to);
+/* As io_dir_list(), for each directory. */
+enum err io_dir_list_dirs(struct io *io, struct io_dir *dir, bool (*visit)(void *context, const char *name),
+                          void *context);
+/* Removes an empty directory, durably; nobody has it open. ERR_EXISTS: something is in it. */
+enum err io_dir_remove(struct io *io, struct io_dir *parent, const char *name);
 /* Free and total bytes of the file system that holds dir. */
 enum err io_space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes);
 /* A number for that file system's device, good until the machine starts again. ERR_UNSUPPORTED in a simulated world. */

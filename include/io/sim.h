@@ -10,7 +10,7 @@
  * that changes while it is being written stops the test; a buffer that is being read into holds 0xa5 until
  * the read has landed.
  *
- * A directory made by io_dir_open() is durable at once, as on the real system. Names have at most 63 bytes,
+ * A directory made by io_dir_open() is durable at once, and so is the removal of one, as on the real system. Names have at most 63 bytes,
  * paths 255. Time moves with events; an io_turn() with nothing in flight moves it by wait_ns. Allocation
  * failures end the test.
  */
@@ -77,6 +77,8 @@ enum sim_op {
     SIM_OP_RENAME,
     SIM_OP_UNLINK,
     SIM_OP_SPACE,
+    SIM_OP_LINK,
+    SIM_OP_DIR_REMOVE,
 };
 struct sim_place {
     enum sim_op op;

@@ -43,6 +43,11 @@ struct io_backend {
                          void *context);
     enum err (*rename)(struct io *io, struct io_dir *dir, const char *from, const char *to);
     enum err (*unlink)(struct io *io, struct io_dir *dir, const char *name);
+    enum err (*link)(struct io *io, struct io_dir *dir, const char *name, struct io_dir *to_dir,
+                     const char *to);
+    enum err (*dir_list_dirs)(struct io *io, struct io_dir *dir,
+                              bool (*visit)(void *context, const char *name), void *context);
+    enum err (*dir_remove)(struct io *io, struct io_dir *parent, const char *name);
     enum err (*space)(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes);
     enum err (*device)(struct io *io, struct io_dir *dir, uint64_t *device);
 

@@ -156,6 +156,29 @@ enum err io_unlink(struct io *io, struct io_dir *dir, const char *name)
     return io->backend->unlink(io, dir, name);
 }
 
+enum err io_link(struct io *io, struct io_dir *dir, const char *name, struct io_dir *to_dir, const char *to)
+{
+    assert(dir->kind == io->backend->kind);
+    assert(to_dir->kind == io->backend->kind);
+
+    return io->backend->link(io, dir, name, to_dir, to);
+}
+
+enum err io_dir_list_dirs(struct io *io, struct io_dir *dir, bool (*visit)(void *context, const char *name),
+                          void *context)
+{
+    assert(dir->kind == io->backend->kind);
+
+    return io->backend->dir_list_dirs(io, dir, visit, context);
+}
+
+enum err io_dir_remove(struct io *io, struct io_dir *parent, const char *name)
+{
+    assert(parent->kind == io->backend->kind);
+
+    return io->backend->dir_remove(io, parent, name);
+}
+
 enum err io_space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes)
 {
     assert(dir->kind == io->backend->kind);

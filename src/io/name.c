@@ -134,29 +134,30 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool is_regular(DIR *stream, const struct dirent *entry)
+/* A regular file, or a directory other than this one and its parent. */
+static bool is_wanted(DIR *stream, const struct dirent *entry, bool dirs)
 {
     struct stat status;
 
-    if (entry->d_type != DT_UNKNOWN) return entry->d_type == DT_REG;
+    if (dirs && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)) return false;
+    if (entry->d_type != DT_UNKNOWN) return entry->d_type == (dirs ? DT_DIR : DT_REG);
     if (fstatat(dirfd(stream), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
-    return S_ISREG(status.st_mode);
+    return dirs ? S_ISDIR(status.st_mode) : S_ISREG(status.st_mode);
 }
 
-static enum err collect(DIR *stream, struct names *names)
+static enum err collect(DIR *stream, bool dirs, struct names *names)
 {
     for (;;) {
         errno = 0;
         const struct dirent *const entry = readdir(stream);
         if (entry == NULL) return errno == 0 ? OK : err_from_errno(errno);
-        if (is_regular(stream, entry)) TRY(names_add(names, entry->d_name));
+        if (is_wanted(stream, entry, dirs)) TRY(names_add(names, entry->d_name));
     }
 }
 
-enum err real__dir_list(struct io *io, struct io_dir *dir, bool (*visit)(void *context, const char *name),
-                        void *context)
+static enum err list(struct io_dir *dir, bool dirs, bool (*visit)(void *context, const char *name),
+                     void *context)
 {
-    (void)io;
     const int fd = openat(dir_fd(dir), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* an offset of its own */
     if (fd < 0) return err_from_errno(errno);
     DIR *const stream = fdopendir(fd);
@@ -166,7 +167,7 @@ enum err real__dir_list(struct io *io, struct io_dir *dir, bool (*visit)(void *c
     }
 
     struct names names = {0};
-    const enum err err = collect(stream, &names);
+    const enum err err = collect(stream, dirs, &names);
     closedir(stream);
     if (err == OK) {
         if (names.count > 1) qsort(names.name, names.count, sizeof names.name[0], by_name);
@@ -175,6 +176,20 @@ enum err real__dir_list(struct io *io, struct io_dir *dir, bool (*visit)(void *c
     }
     names_free(&names);
     return err;
+}
+
+enum err real__dir_list(struct io *io, struct io_dir *dir, bool (*visit)(void *context, const char *name),
+                        void *context)
+{
+    (void)io;
+    return list(dir, false, visit, context);
+}
+
+enum err real__dir_list_dirs(struct io *io, struct io_dir *dir,
+                             bool (*visit)(void *context, const char *name), void *context)
+{
+    (void)io;
+    return list(dir, true, visit, context);
 }
 
 /* ---- one name -------------------------------------------------------------------------------------------
@@ -190,6 +205,23 @@ enum err real__unlink(struct io *io, struct io_dir *dir, const char *name)
 {
     (void)io;
     return unlinkat(dir_fd(dir), name, 0) == 0 ? OK : err_from_errno(errno);
+}
+
+/* What is under a symbolic link is not meant: no flag to follow it. */
+enum err real__link(struct io *io, struct io_dir *dir, const char *name, struct io_dir *to_dir,
+                    const char *to)
+{
+    (void)io;
+    if (linkat(dir_fd(dir), name, dir_fd(to_dir), to, 0) == 0) return OK;
+    return errno == EXDEV ? ERR_UNSUPPORTED : err_from_errno(errno);
+}
+
+enum err real__dir_remove(struct io *io, struct io_dir *parent, const char *name)
+{
+    (void)io;
+    if (unlinkat(dir_fd(parent), name, AT_REMOVEDIR) != 0)
+        return errno == ENOTEMPTY ? ERR_EXISTS : err_from_errno(errno);
+    return sync_fd(dir_fd(parent));
 }
 
 enum err real__space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes)

@@ -35,6 +35,11 @@ enum err real__dir_list(struct io *io, struct io_dir *dir, bool (*visit)(void *c
                         void *context);
 enum err real__rename(struct io *io, struct io_dir *dir, const char *from, const char *to);
 enum err real__unlink(struct io *io, struct io_dir *dir, const char *name);
+enum err real__link(struct io *io, struct io_dir *dir, const char *name, struct io_dir *to_dir,
+                    const char *to);
+enum err real__dir_list_dirs(struct io *io, struct io_dir *dir,
+                             bool (*visit)(void *context, const char *name), void *context);
+enum err real__dir_remove(struct io *io, struct io_dir *parent, const char *name);
 enum err real__space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes);
 enum err real__device(struct io *io, struct io_dir *dir, uint64_t *device);
 
@@ -55,7 +60,8 @@ enum err real__datasync_now(struct io *io, struct io_file *file);
 #define REAL_NAMES                                                                                           \
     .kind = IO_KIND_REAL, .now_ns = real__now_ns, .wall_ns = real__wall_ns, .random = real__random,          \
     .dir_open = real__dir_open, .dir_close = real__dir_close, .dir_sync = real__dir_sync,                    \
-    .dir_list = real__dir_list, .rename = real__rename, .unlink = real__unlink, .space = real__space,        \
+    .dir_list = real__dir_list, .rename = real__rename, .unlink = real__unlink, .link = real__link,          \
+    .dir_list_dirs = real__dir_list_dirs, .dir_remove = real__dir_remove, .space = real__space,              \
     .device = real__device, .file_open = real__file_open, .file_close = real__file_close,                    \
     .file_size = real__file_size, .file_allocate = real__file_allocate,                                      \
     .file_truncate = real__file_truncate, .file_lock = real__file_lock

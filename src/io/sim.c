@@ -164,7 +164,8 @@ void sim__result(struct sim *sim, enum err err, uint64_t value)
 
 static bool is_of_directory(enum sim_event_kind kind)
 {
-    return kind == EVENT_DIR_SYNC || kind == EVENT_DIR_OPEN || kind == EVENT_DIR_LIST || kind == EVENT_SPACE;
+    return kind == EVENT_DIR_SYNC || kind == EVENT_DIR_OPEN || kind == EVENT_DIR_LIST ||
+           kind == EVENT_SPACE || kind == EVENT_DIR_REMOVE;
 }
 
 static bool path_has(const struct sim *sim, uint32_t dir, const char *text, const char *part)

@@ -197,6 +197,19 @@ enum err disk_unlink(struct sim_disk *disk, uint32_t dir, const char *name)
     return OK;
 }
 
+enum err disk_link(struct sim_disk *disk, uint32_t dir, const char *name, uint32_t to_dir, const char *to)
+{
+    const uint32_t inode = disk_find(&disk->visible, dir, name);
+    if (inode == SIM_NONE) return ERR_NOT_FOUND;
+    if (disk_find(&disk->visible, to_dir, to) != SIM_NONE) return ERR_EXISTS;
+
+    struct sim_change *const change = change_add(disk, SIM_LINK, inode);
+    change->dir = to_dir;
+    copy_text(change->to, sizeof change->to, to);
+    disk_apply_name(disk, &disk->visible, change);
+    return OK;
+}
+
 void disk_apply_name(struct sim_disk *disk, struct sim_names *names, const struct sim_change *change)
 {
     (void)disk;
@@ -241,6 +254,37 @@ static bool save_name(struct sim_disk *disk, struct sim_change *change, uint64_t
 void disk_dir_sync(struct sim_disk *disk, uint32_t dir)
 {
     changes_filter(disk, save_name, dir);
+}
+
+static bool is_in(const struct sim_disk *disk, uint32_t dir, const char *path)
+{
+    const size_t len = strlen(path);
+
+    return strncmp(disk->dirs[dir], path, len) == 0 && disk->dirs[dir][len] == '/';
+}
+
+static bool drop_name(struct sim_disk *disk, struct sim_change *change, uint64_t dir)
+{
+    (void)disk;
+    return is_name(change) && change->dir == dir;
+}
+
+/* A directory that is durably gone has durably lost its files. */
+enum err disk_dir_remove(struct sim_disk *disk, const char *path)
+{
+    uint32_t dir;
+
+    TRY(disk_dir(disk, path, false, &dir));
+    for (size_t i = 0; i < disk->visible.count; i++)
+        if (disk->visible.name[i].dir == dir) return ERR_EXISTS;
+    for (uint32_t i = 0; i < disk->dirs_count; i++)
+        if (is_in(disk, i, path)) return ERR_EXISTS;
+    changes_filter(disk, drop_name, dir);
+    for (size_t i = disk->durable.count; i-- > 0;)
+        if (disk->durable.name[i].dir == dir)
+            disk->durable.name[i] = disk->durable.name[--disk->durable.count];
+    disk->dirs[dir][0] = '\0';
+    return OK;
 }
 
 /* ---- unreachable files ----------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ struct sim_change {
 };
 
 struct sim_disk {
-    char dirs[SIM_DIRS_MAX][SIM_PATH_MAX]; /* paths; made ones are durable at once */
+    char dirs[SIM_DIRS_MAX][SIM_PATH_MAX]; /* paths; made ones are durable at once; empty: removed */
     uint32_t dirs_count;
     struct sim_inode *inodes;
     uint32_t inodes_count, inodes_capacity;
@@ -84,7 +84,10 @@ uint32_t disk_find(const struct sim_names *names, uint32_t dir, const char *name
 enum err disk_create(struct sim_disk *disk, uint32_t dir, const char *name, uint32_t *inode);
 enum err disk_rename(struct sim_disk *disk, uint32_t dir, const char *from, const char *to);
 enum err disk_unlink(struct sim_disk *disk, uint32_t dir, const char *name);
+enum err disk_link(struct sim_disk *disk, uint32_t dir, const char *name, uint32_t to_dir, const char *to);
 void disk_dir_sync(struct sim_disk *disk, uint32_t dir);
+/* ERR_EXISTS: it has files or directories. Its number is not used again. */
+enum err disk_dir_remove(struct sim_disk *disk, const char *path);
 /* By full path or by its last components, as "journal/0/00000000". */
 uint32_t disk_find_path(const struct sim_disk *disk, const char *path);
 /* Forgets inodes that no name, no handle and no pending change leads to. */

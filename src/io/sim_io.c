@@ -481,6 +481,56 @@ static enum err sim_unlink(struct io *io, struct io_dir *dir, const char *name)
     return result(io, disk_unlink(&sim_of(io)->disk, index_of(dir), name));
 }
 
+static enum err sim_link(struct io *io, struct io_dir *dir, const char *name, struct io_dir *to_dir,
+                         const char *to)
+{
+    if (!name_fits(name) || !name_fits(to)) return ERR_UNSUPPORTED;
+    TRY(event(io, EVENT_LINK, index_of(to_dir), text_hash(name), text_hash(to), to));
+    return result(io, disk_link(&sim_of(io)->disk, index_of(dir), name, index_of(to_dir), to));
+}
+
+/* The path of a directory that stands in this one, behind it; NULL: it does not. */
+static const char *name_in(const char *path, const char *parent)
+{
+    const size_t len = strlen(parent);
+
+    if (strncmp(path, parent, len) != 0 || path[len] != '/') return NULL;
+    return strchr(path + len + 1, '/') == NULL ? path + len + 1 : NULL;
+}
+
+static enum err sim_dir_list_dirs(struct io *io, struct io_dir *dir,
+                                  bool (*visit)(void *context, const char *name), void *context)
+{
+    TRY(event(io, EVENT_DIR_LIST, index_of(dir), 1, 0, NULL));
+    const struct sim_disk *const disk = &sim_of(io)->disk;
+    struct sim_name *const copy = calloc(disk->dirs_count + 1, sizeof *copy);
+    size_t count = 0;
+
+    assert(copy != NULL);
+    for (uint32_t i = 0; i < disk->dirs_count; i++) {
+        const char *const name = name_in(disk->dirs[i], disk->dirs[index_of(dir)]);
+        if (name != NULL && name_fits(name)) snprintf(copy[count++].text, SIM_NAME_MAX, "%s", name);
+    }
+    if (count > 1) qsort(copy, count, sizeof *copy, by_text);
+    for (size_t i = 0; i < count; i++)
+        if (!visit(context, copy[i].text)) break;
+    free(copy);
+    return OK;
+}
+
+static enum err sim_dir_remove(struct io *io, struct io_dir *parent, const char *name)
+{
+    struct sim *const sim = sim_of(io);
+    char full[SIM_PATH_MAX];
+
+    const int length = snprintf(full, sizeof full, "%s/%s", sim->disk.dirs[index_of(parent)], name);
+    if (length <= 0 || (size_t)length >= sizeof full) return ERR_UNSUPPORTED;
+    TRY(event(io, EVENT_DIR_REMOVE, index_of(parent), text_hash(full), 0, name));
+    TRY(result(io, disk_dir_remove(&sim->disk, full)));
+    disk_sweep(&sim->disk);
+    return OK;
+}
+
 static enum err sim_space(struct io *io, struct io_dir *dir, uint64_t *free_bytes, uint64_t *total_bytes)
 {
     TRY(event(io, EVENT_SPACE, index_of(dir), 0, 0, NULL));
@@ -585,6 +635,9 @@ const struct io_backend sim__backend = {
     .dir_list = sim_dir_list,
     .rename = sim_rename,
     .unlink = sim_unlink,
+    .link = sim_link,
+    .dir_list_dirs = sim_dir_list_dirs,
+    .dir_remove = sim_dir_remove,
     .space = sim_space,
     .file_open = sim_file_open,
     .file_close = sim_file_close,

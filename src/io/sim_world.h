@@ -33,6 +33,8 @@ enum sim_event_kind {
     EVENT_RENAME = SIM_OP_RENAME,
     EVENT_UNLINK = SIM_OP_UNLINK,
     EVENT_SPACE = SIM_OP_SPACE,
+    EVENT_LINK = SIM_OP_LINK,
+    EVENT_DIR_REMOVE = SIM_OP_DIR_REMOVE,
 };
 
 /* An operation between submit and landing. */

@@ -268,6 +268,52 @@ BOTH(io_name, lists_renames_and_unlinks)
     cr_assert(total_bytes > free_bytes && total_bytes > 1 << 20);
 }
 
+BOTH(io_name, a_second_name_is_the_same_file_and_stays_when_the_first_one_goes)
+{
+    struct io_file *const file = file_make(place, "a", 0);
+    struct io_file *again = NULL;
+    struct io_dir *sub = NULL;
+    uint8_t byte = 0;
+    size_t count = 0;
+
+    MUST(io_write_now(place->io, file, "x", 1, 0));
+    MUST(io_dir_open(place->io, place->dir, "sub", true, &sub));
+    MUST(io_link(place->io, place->dir, "a", sub, "b"));
+    cr_assert_eq(io_link(place->io, place->dir, "a", sub, "b"), ERR_EXISTS);
+    cr_assert_eq(io_link(place->io, place->dir, "c", sub, "d"), ERR_NOT_FOUND);
+    cr_assert_eq(io_dir_remove(place->io, place->dir, "sub"), ERR_EXISTS, "something is in it");
+    MUST(io_unlink(place->io, place->dir, "a"));
+    MUST(io_file_open(place->io, sub, "b", 0, &again));
+    MUST(io_read_now(place->io, again, &byte, 1, 0, &count));
+    cr_assert(count == 1 && byte == 'x');
+    io_file_close(place->io, again);
+    io_file_close(place->io, file);
+    MUST(io_unlink(place->io, sub, "b"));
+    io_dir_close(place->io, sub);
+}
+
+BOTH(io_name, directories_are_listed_and_removed_when_they_are_empty)
+{
+    static const char *const made[] = {"two", "one", "three"};
+    struct io_dir *sub = NULL;
+    char names[64] = "";
+
+    for (unsigned i = 0; i < 3; i++) {
+        MUST(io_dir_open(place->io, place->dir, made[i], true, &sub));
+        io_dir_close(place->io, sub);
+    }
+    io_file_close(place->io, file_make(place, "a", 0));
+    MUST(io_dir_list_dirs(place->io, place->dir, collect, names));
+    cr_assert_str_eq(names, "onethreetwo", "sorted, without files and what leads upwards");
+    for (unsigned i = 0; i < 3; i++)
+        MUST(io_dir_remove(place->io, place->dir, made[i]));
+    cr_assert_eq(io_dir_remove(place->io, place->dir, "one"), ERR_NOT_FOUND);
+    cr_assert_neq(io_dir_remove(place->io, place->dir, "a"), OK, "a file is none");
+    names[0] = '\0';
+    MUST(io_dir_list_dirs(place->io, place->dir, collect, names));
+    cr_assert_str_eq(names, "");
+}
+
 BOTH(io_file, a_lock_keeps_another_process_out)
 {
     struct io_file *const file = file_make(place, "a", 0);

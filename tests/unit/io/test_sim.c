@@ -537,6 +537,67 @@ Test(sim, lists_finds_and_locks)
     sim_abandon(world.sim);
 }
 
+Test(sim, a_second_name_is_lost_until_its_directory_is_synced)
+{
+    struct world world = world_make(3, 512);
+    struct io_file *const file = file_open(&world, "a", IO_CREATE | IO_WRITABLE);
+    struct io_dir *sub = NULL;
+    bool without = false, with = false;
+
+    MUST(io_write_now(world.io, file, "x", 1, 0));
+    MUST(io_datasync_now(world.io, file));
+    MUST(io_dir_sync(world.io, world.dir));
+    io_file_close(world.io, file);
+    MUST(io_dir_open(world.io, world.dir, "sub", true, &sub));
+    MUST(io_link(world.io, world.dir, "a", sub, "b"));
+    cr_assert_eq(io_link(world.io, world.dir, "a", sub, "b"), ERR_EXISTS);
+    cr_assert_eq(io_link(world.io, world.dir, "c", sub, "d"), ERR_NOT_FOUND);
+    MUST(io_unlink(world.io, world.dir, "a"));
+    MUST(io_dir_sync(world.io, world.dir));
+    for (uint64_t image = 0; image < sim_images(world.sim); image++) {
+        struct sim *const restart = sim_crash(world.sim, image, image);
+        with |= exists(restart, "sub/b") && size_of(restart, "sub/b") == 1;
+        without |= !exists(restart, "sub/b");
+        cr_assert(!exists(restart, "data/a"));
+        sim_abandon(restart);
+    }
+    cr_assert(with && without);
+    MUST(io_dir_sync(world.io, sub));
+    struct sim *const restart = sim_crash(world.sim, 0, 1);
+    cr_assert_eq(size_of(restart, "sub/b"), 1);
+    sim_abandon(restart);
+    sim_abandon(world.sim);
+}
+
+Test(sim, a_removed_directory_is_gone_with_all_that_was_to_happen_in_it)
+{
+    struct world world = world_make(3, 512);
+    struct io_dir *sub = NULL;
+    struct io_file *file = NULL;
+    char text[64] = "";
+
+    MUST(io_dir_open(world.io, world.dir, "sub", true, &sub));
+    MUST(io_file_open(world.io, sub, "z", IO_CREATE | IO_WRITABLE, &file));
+    io_file_close(world.io, file);
+    MUST(io_dir_sync(world.io, sub));
+    cr_assert_eq(io_dir_remove(world.io, world.dir, "sub"), ERR_EXISTS);
+    MUST(io_dir_list_dirs(world.io, world.dir, join, text));
+    cr_assert_str_eq(text, "sub ");
+    MUST(io_unlink(world.io, sub, "z"));
+    io_dir_close(world.io, sub);
+    MUST(io_dir_remove(world.io, world.dir, "sub"));
+    cr_assert_eq(io_dir_remove(world.io, world.dir, "sub"), ERR_NOT_FOUND);
+    cr_assert_eq(io_dir_open(world.io, world.dir, "sub", false, &sub), ERR_NOT_FOUND);
+    for (uint64_t image = 0; image < sim_images(world.sim); image++) {
+        struct sim *const restart = sim_crash(world.sim, image, image);
+        text[0] = '\0';
+        sim_list(restart, join_path, text);
+        cr_assert_str_eq(text, "");
+        sim_abandon(restart);
+    }
+    sim_abandon(world.sim);
+}
+
 /* ---- faults ---------------------------------------------------------------------------------------------
  */
 
