@@ -194,6 +194,16 @@ const char *block_look_column_name(uint32_t column);
 enum err block_verify(const struct block_source *source, const struct block_summary *expected,
                       const struct filter *filters, look_fault_fn *tell, void *context);
 
+/* ---- backup ------------------------------------------------------------------------------------------ */
+
+/*
+ * Is this directory a backup, and whole? tell: a file that is missing or has another size, or "backup" and 0 when the list itself
+ * fails its check. *found: there is a list. dir: what would be the data directory.
+ */
+enum err backup_look(struct io *io, struct io_dir *dir, uint64_t instance,
+                     void (*tell)(void *context, const char *file, uint64_t expected_bytes), void *context,
+                     bool *found);
+
 /* ---- journal ----------------------------------------------------------------------------------------- */
 
 struct journal_look_file {

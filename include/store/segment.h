@@ -86,6 +86,12 @@ uint64_t catalog_unfiltered(const struct catalog *catalog);
  * Any thread.
  */
 uint64_t catalog_retired_bytes(const struct catalog *catalog);
+/*
+ * Bytes of segments that retention has removed and that are on the disk all the same, because a backup has them: more need
+ * not go for the same room. Any thread.
+ */
+void catalog_set_kept_bytes(struct catalog *catalog, uint64_t bytes);
+uint64_t catalog_kept_bytes(const struct catalog *catalog);
 /* Closes such files that nobody refers to any more. Any thread, with its io. */
 void catalog_close_retired(struct catalog *catalog, struct io *io);
 
@@ -106,6 +112,8 @@ enum err catalog_space(const struct catalog *catalog, struct io *io, uint64_t *f
 /* One immutable version of the list of segments; any thread. Oldest first. */
 struct catalog_view;
 const struct catalog_view *catalog_acquire(struct catalog *catalog);
+/* Once more, of one that is held. */
+void catalog_hold(struct catalog *catalog, const struct catalog_view *view);
 void catalog_release(struct catalog *catalog, const struct catalog_view *view);
 
 struct catalog_block {

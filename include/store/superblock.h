@@ -33,6 +33,11 @@ struct superblock {
  * damaged, or the superblock is missing although there are segments: never silently a new, empty instance.
  */
 enum err superblock_open(struct io *io, struct io_dir *dir, struct superblock *out);
+/*
+ * The same record in another directory, durable but for its name: whoever starts there is this instance, too, and has a lock of his own.
+ * Any thread, with its io. ERR_EXISTS.
+ */
+enum err superblock_copy(const struct superblock *superblock, struct io *io, struct io_dir *to);
 void superblock_close(struct superblock *superblock, struct io *io);
 
 #endif

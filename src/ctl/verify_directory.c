@@ -183,6 +183,27 @@ static enum err look_lists(struct verify *verify)
     return OK;
 }
 
+static void tell_of_backup(void *context, const char *file, uint64_t expected_bytes)
+{
+    struct verify *const verify = context;
+
+    if (expected_bytes == 0) {
+        snprintf(verify->file, sizeof verify->file, "backup");
+        verify_damage(verify, 0, LOOK_NONE, "the list of files fails its check: no server starts here");
+        return;
+    }
+    snprintf(verify->file, sizeof verify->file, "segments/%.60s", file);
+    verify_damage(verify, 0, LOOK_NONE, "is missing, or has not the %llu bytes that the backup's list says",
+                  (unsigned long long)expected_bytes);
+}
+
+static enum err look_backup(struct verify *verify)
+{
+    bool found;
+
+    return backup_look(verify->io, verify->dir, verify->instance, tell_of_backup, verify, &found);
+}
+
 /* *file is locked, unless a server may be running; NULL: there is none. */
 static enum err open_superblock(struct verify *verify, struct io_file **file)
 {
@@ -207,6 +228,7 @@ static enum err verify_all(struct verify *verify, struct io_file *superblock)
     progress_begin(verify->progress, size_of_all(verify), io_now_ns(verify->io));
     if (superblock != NULL) TRY(look_superblock(verify, superblock));
     if (verify->instance_known) TRY(look_lists(verify));
+    if (verify->instance_known) TRY(look_backup(verify));
     TRY(verify_segments(verify));
     if (verify->options.while_running) return OK;
     verify_order(verify);

@@ -143,6 +143,7 @@ struct catalog {
     struct segment_file *closing;
     uint64_t resident_bytes;
     uint64_t retired_bytes; /* of files that readers still hold */
+    uint64_t kept_bytes;    /* of files that backups still hold, and retention has removed */
     uint64_t fenced;
     uint64_t unfiltered; /* blocks of segments that are */
 };

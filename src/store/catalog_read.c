@@ -23,6 +23,17 @@ const struct catalog_view *catalog_acquire(struct catalog *catalog)
     return view;
 }
 
+void catalog_hold(struct catalog *catalog, const struct catalog_view *view)
+{
+    struct catalog_view *const held = (struct catalog_view *)(uintptr_t)view; /* lent out as const by us */
+
+    assert(view->catalog == catalog);
+    pthread_mutex_lock(&catalog->mutex);
+    assert(held->refs > 0);
+    held->refs++;
+    pthread_mutex_unlock(&catalog->mutex);
+}
+
 void catalog_release(struct catalog *catalog, const struct catalog_view *view)
 {
     struct catalog_view *const held = (struct catalog_view *)(uintptr_t)view; /* lent out as const by us */

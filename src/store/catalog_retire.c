@@ -94,6 +94,18 @@ uint64_t catalog_retired_bytes(const struct catalog *catalog)
     return catalog_number(catalog, &catalog->retired_bytes);
 }
 
+void catalog_set_kept_bytes(struct catalog *catalog, uint64_t bytes)
+{
+    pthread_mutex_lock(&catalog->mutex);
+    catalog->kept_bytes = bytes;
+    pthread_mutex_unlock(&catalog->mutex);
+}
+
+uint64_t catalog_kept_bytes(const struct catalog *catalog)
+{
+    return catalog_number(catalog, &catalog->kept_bytes);
+}
+
 void catalog_close_retired(struct catalog *catalog, struct io *io)
 {
     catalog_close_files(catalog, io);

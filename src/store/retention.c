@@ -313,7 +313,8 @@ static enum err look(struct retention *retention, struct io *io, uint64_t now_ns
     uint64_t total_bytes;
 
     TRY(io_space(io, catalog->dir, &facts.free_bytes, &total_bytes));
-    facts.free_bytes += catalog_retired_bytes(catalog); /* on its way: nothing else has to go for it */
+    /* On its way, or held by backups: nothing else has to go for it. */
+    facts.free_bytes += catalog_retired_bytes(catalog) + catalog_kept_bytes(catalog);
     const struct catalog_view *view = catalog_acquire(catalog);
     facts.horizon_ns = horizon(retention, view, io, now_ns);
     if (facts.guard != NULL)

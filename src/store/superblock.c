@@ -213,6 +213,31 @@ enum err superblock_open(struct io *io, struct io_dir *dir, struct superblock *o
     return OK;
 }
 
+static enum err write_copy(struct io *io, struct io_file *file, const struct superblock *superblock)
+{
+    struct superblock_page pages[COPIES] = {{.major = superblock->major,
+                                             .minor = superblock->minor,
+                                             .min_reader = MIN_READER,
+                                             .created_ns = superblock->created_ns}};
+
+    memcpy(pages[0].magic, SUPERBLOCK_MAGIC, sizeof pages[0].magic);
+    memcpy(pages[0].uuid, superblock->uuid, sizeof pages[0].uuid);
+    pages[0].crc = page_crc(&pages[0]);
+    pages[1] = pages[0];
+    TRY(io_write_now(io, file, pages, sizeof pages, 0));
+    return io_datasync_now(io, file);
+}
+
+enum err superblock_copy(const struct superblock *superblock, struct io *io, struct io_dir *to)
+{
+    struct io_file *file;
+
+    TRY(io_file_open(io, to, FILE_NAME, IO_CREATE | IO_WRITABLE, &file));
+    const enum err err = write_copy(io, file, superblock);
+    io_file_close(io, file);
+    return err;
+}
+
 void superblock_close(struct superblock *superblock, struct io *io)
 {
     io_file_close(io, superblock->file);
