@@ -95,6 +95,11 @@
     X(METRIC_RETENTION_WAITING, GAUGE, "retention_waiting",                                                  \
       "1 while retention by age waits a day, for it would remove more than half of the store")               \
     X(METRIC_RETIRED_BYTES, GAUGE, "retired_bytes", "bytes of removed files that queries still read")        \
+    X(METRIC_BACKUPS, GAUGE, "backups", "complete backups")                                                  \
+    X(METRIC_BACKUP_LAST, GAUGE, "backup_last_timestamp_seconds",                                            \
+      "when the newest of them was ordered, seconds since 1970; 0: there is none")                           \
+    X(METRIC_BACKUP_FAILURES, COUNTER, "backup_failures_total", "backups that could not be made")            \
+    X(METRIC_BACKUP_HELD, GAUGE, "backup_held_bytes", "bytes of segments that only backups have any more")   \
     X(METRIC_DISK_FREE, GAUGE, "disk_free_bytes", "free bytes of the file system of the data directory")     \
     X(METRIC_DISK_TOTAL, GAUGE, "disk_total_bytes", "all bytes of that file system")                         \
     X(METRIC_QUERIES, COUNTER, "queries_total", "queries answered")                                          \

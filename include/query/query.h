@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct backups;
 struct catalog;
 struct erasures;
 struct io_gate;
@@ -39,13 +40,21 @@ struct query_config {
     struct retention *keeping;         /* borrowed: whose preview is shown */
     struct pins *pins;                 /* borrowed */
     struct erasures *erasures;         /* borrowed */
+    struct backups *backups;           /* borrowed */
     struct metrics *metrics;           /* borrowed; the query pool's own set */
     struct io_gate *gate;              /* borrowed; the workers' transfers pass there. NULL: none */
-    unsigned threads;                  /* default 2 */
-    unsigned waiting_max;              /* queued queries; more are answered 429. Default 32 */
-    uint64_t deadline_ns;              /* per query, default 30 s */
-    uint64_t memory_bytes_max;         /* per query, default 256 MiB */
-    uint64_t answer_bytes_max;         /* default 64 MiB; a longer trace is cut and says truncated */
+    /*
+     * Has everything sealed that is acknowledged by now, and says when it is; any thread. The ticket is for the second one. NULL:
+     * exports have what is in segments.
+     */
+    uint32_t (*seal)(void *context);
+    bool (*is_sealed)(void *context, uint32_t ticket);
+    void *seal_context;
+    unsigned threads;          /* default 2 */
+    unsigned waiting_max;      /* queued queries; more are answered 429. Default 32 */
+    uint64_t deadline_ns;      /* per query, default 30 s */
+    uint64_t memory_bytes_max; /* per query, default 256 MiB */
+    uint64_t answer_bytes_max; /* default 64 MiB; a longer trace is cut and says truncated */
 };
 
 enum err query_open(const struct query_config *config, struct query **out);
@@ -54,13 +63,15 @@ enum err query_open(const struct query_config *config, struct query **out);
  *   GET /query/v1/traces/{id}  GET /query/v1/traces  GET /query/v1/services  GET /query/v1/operations
  *   GET /query/v1/retention  GET /query/v1/ledger  GET and POST /query/v1/pins  DELETE /query/v1/pins/{id}
  *   GET and POST /query/v1/deletions  GET /query/v1/deletions/{id}
+ *   POST /query/v1/export  GET and DELETE /query/v1/export/{id}
+ *   GET and POST /query/v1/backups  DELETE /query/v1/backups/{name}
  */
 const struct route *query_routes(const struct query *query, size_t *count);
 /*
- * Lets go of blocks that are kept open in versions before the current one, so that files that are gone from those can leave
+ * Lets go of versions that clients hold and have not asked for, by io_now_ns(), and of blocks that are kept open in versions before the current one, so that files that are gone from those can leave
  * the disk. Any thread.
  */
-void query_forget_retired(struct query *query);
+void query_forget_retired(struct query *query, uint64_t now_ns);
 /* Ends running queries (503) and joins the workers; see above for when. */
 void query_close(struct query *query);
 

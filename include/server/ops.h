@@ -37,6 +37,12 @@ size_t ops_routes(struct ops *ops, struct route *out);
 /* Any thread. The shard can be asked from now on; io is woken when there is something to do. */
 void ops_shard_ready(struct ops *ops, unsigned index, struct io *io);
 void ops_stopping(struct ops *ops);
+/*
+ * The same as a seal request, without a client, and switched on or not. Any thread, while the shards serve. The number is for
+ * ops_is_sealed(): is everything in segments that was acknowledged before ops_seal()?
+ */
+uint32_t ops_seal(struct ops *ops);
+bool ops_is_sealed(const struct ops *ops, uint32_t number);
 /* On the shard's thread, in every turn. */
 void ops_turn(struct ops *ops, unsigned index, struct shard *shard);
 

@@ -12,6 +12,7 @@
 #include "placement.h"
 #include "query/selection.h"
 #include "rest.h"
+#include "store/backups.h"
 #include "store/compaction.h"
 #include "store/erasures.h"
 #include "store/retention.h"
@@ -40,6 +41,7 @@ struct keeper {
     struct compaction_config compaction;
     uint64_t looked_ns;  /* for what has expired */
     uint64_t counted_ns; /* gauges */
+    uint64_t kept_bytes; /* that retention has removed, and backups have */
     struct rest rest;
 };
 
@@ -91,6 +93,11 @@ static void tell_store(struct keeper *keeper)
     metric_set(metrics, METRIC_STORED_SPANS, size.spans);
     metric_set(metrics, METRIC_STORED_BYTES, size.bytes);
     metric_set(metrics, METRIC_LEDGER_BYTES, size.ledger_bytes);
+    const struct backups_counts backups = backups_counts(keeper->world->backups);
+    metric_set(metrics, METRIC_BACKUPS, backups.complete);
+    metric_set(metrics, METRIC_BACKUP_LAST, backups.last_ns / NS_PER_S);
+    metric_set(metrics, METRIC_BACKUP_FAILURES, backups.failures);
+    metric_set(metrics, METRIC_BACKUP_HELD, backups.held_bytes);
     metric_set(metrics, METRIC_FENCED, catalog_fenced(catalog));
     metric_set(metrics, METRIC_RETIRED_BYTES, catalog_retired_bytes(catalog));
     metric_set(metrics, METRIC_SEGMENTS_WAITING,
@@ -106,8 +113,26 @@ static void tell_store(struct keeper *keeper)
 static void let_go(const struct keeper *keeper)
 {
     if (catalog_retired_bytes(keeper->world->catalog) == 0) return;
-    query_forget_retired(keeper->world->query);
+    query_forget_retired(keeper->world->query, io_now_ns(keeper->io));
     catalog_close_retired(keeper->world->catalog, keeper->io);
+}
+
+/*
+ * What retention removes gives nothing back as long as a backup has it. It has gone all the same: or a disk that is full of
+ * backups would empty the store.
+ */
+static bool retain(struct keeper *keeper)
+{
+    struct world *const world = keeper->world;
+    const uint64_t before = backups_counts(world->backups).held_bytes;
+
+    if (keeper->kept_bytes > before) keeper->kept_bytes = before; /* backups have been removed */
+    catalog_set_kept_bytes(world->catalog, keeper->kept_bytes);
+    const bool more = retention_step(keeper->retention, keeper->io, io_wall_ns(keeper->io));
+    const uint64_t after = backups_counts(world->backups).held_bytes;
+    if (after > before) keeper->kept_bytes += after - before;
+    catalog_set_kept_bytes(world->catalog, keeper->kept_bytes);
+    return more;
 }
 
 static bool expire(struct keeper *keeper)
@@ -115,7 +140,7 @@ static bool expire(struct keeper *keeper)
     const uint64_t now_ns = io_now_ns(keeper->io);
 
     if (now_ns - keeper->looked_ns < RETENTION_NS) return false;
-    const bool more = retention_step(keeper->retention, keeper->io, io_wall_ns(keeper->io));
+    const bool more = retain(keeper);
     if (!more) keeper->looked_ns = now_ns;
     return more;
 }
@@ -160,6 +185,7 @@ static void *run(void *context)
     while (!rest_is_over(&keeper->rest)) {
         io_gate_join(keeper->io, keeper->world->gate, IO_RETENTION);
         bool worked = expire(keeper);
+        worked = backups_step(keeper->world->backups, keeper->io) || worked;
         worked = eraser_step(keeper->eraser, keeper->io) || worked;
         io_gate_join(keeper->io, keeper->world->gate, IO_COMPACT);
         if (keeper->compactor != NULL)
@@ -197,12 +223,30 @@ struct retention_config keeper_retention(const struct world *world)
     };
 }
 
+uint32_t keeper_seal(void *world)
+{
+    return ops_seal(((struct world *)world)->ops);
+}
+
+bool keeper_is_sealed(void *world, uint32_t ticket)
+{
+    return ops_is_sealed(((struct world *)world)->ops, ticket);
+}
+
 enum err keeper_open_rules(struct world *world)
 {
     const uint64_t instance = world->superblock.instance;
 
     TRY(pins_open(world->io, world->data_dir, instance, &world->pins));
     TRY(erasures_open(world->io, world->data_dir, instance, &world->erasures));
+    TRY(backups_open(world->io,
+                     &(struct backups_config){.data = world->data_dir,
+                                              .superblock = &world->superblock,
+                                              .catalog = world->catalog,
+                                              .seal = keeper_seal,
+                                              .is_sealed = keeper_is_sealed,
+                                              .context = world},
+                     &world->backups));
     TRY(selection_open(&world->selection));
     world->retention = keeper_retention(world);
     const struct selector_matcher matcher = selection_matcher(world->selection);
@@ -212,6 +256,7 @@ enum err keeper_open_rules(struct world *world)
 void keeper_close_rules(struct world *world)
 {
     retention_close(world->keeping, world->io);
+    backups_close(world->backups, world->io);
     selection_close(world->selection);
     erasures_close(world->erasures);
     pins_close(world->pins);

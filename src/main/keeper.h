@@ -25,5 +25,8 @@ void keeper_stop(struct world *world);
  */
 enum err keeper_open_rules(struct world *world);
 void keeper_close_rules(struct world *world);
+/* Seals all that is acknowledged by now; is it done? For who has the world as a context; any thread. */
+uint32_t keeper_seal(void *world);
+bool keeper_is_sealed(void *world, uint32_t ticket);
 
 #endif

@@ -27,6 +27,7 @@
 #include "sandbox.h"
 #include "scrub_thread.h"
 #include "shard/sealer.h"
+#include "store/backups.h"
 #include "steering.h"
 #include "store/segment.h"
 #include "world.h"
@@ -178,6 +179,7 @@ static bool is_private(const char *path)
 static bool open_data(struct world *world)
 {
     const char *const path = options_text(world->options, OPTION_DATA);
+    bool arrived;
 
     if (!is_private(path)) return false;
     enum err err = io_dir_open(world->io, NULL, path, true, &world->data_dir);
@@ -185,6 +187,10 @@ static bool open_data(struct world *world)
     err = superblock_open(world->io, world->data_dir, &world->superblock);
     if (err == ERR_BUSY) return failed("another process works in the data directory", path, err);
     if (err != OK) return failed("cannot open the superblock", path, err);
+    err = backup_arrive(world->io, world->data_dir, world->superblock.instance, &arrived);
+    if (err != OK)
+        return failed("this is not the whole copy of a backup, alone in its directory (README.md, Backups)",
+                      path, err);
     return true;
 }
 
@@ -345,8 +351,12 @@ static bool open_query(struct world *world)
         .keeping = world->keeping,
         .pins = world->pins,
         .erasures = world->erasures,
+        .backups = world->backups,
         .metrics = &world->query_metrics,
         .gate = world->gate,
+        .seal = keeper_seal,
+        .is_sealed = keeper_is_sealed,
+        .seal_context = world,
         .threads = (unsigned)options_number(options, OPTION_QUERY_THREADS),
         .waiting_max = (unsigned)options_number(options, OPTION_QUERY_WAITING),
         .deadline_ns = options_number(options, OPTION_QUERY_TIME),

@@ -92,6 +92,7 @@ struct world {
     struct retention_config retention; /* in force */
     struct pins *pins;
     struct erasures *erasures;
+    struct backups *backups;
     struct selection *selection; /* the keeper reads filters with it */
     struct retention *keeping;   /* steps are the keeper's, previews the queries' */
     struct keeper *keeper;       /* of segments; its metrics are its own thread's */

@@ -45,10 +45,9 @@ static void drop_view(struct block_cache *cache, struct held_view *held)
     if (unheld != NULL) catalog_release(cache->catalog, unheld);
 }
 
-struct cache_view block_cache_view(struct block_cache *cache)
+/* Takes over a hold of the catalog's. */
+static struct cache_view view_held(struct block_cache *cache, const struct catalog_view *view)
 {
-    const struct catalog_view *const view = catalog_acquire(cache->catalog);
-
     pthread_mutex_lock(&cache->mutex);
     struct held_view *const held = find_view(cache, view);
     const bool again = held->view == view;
@@ -58,6 +57,17 @@ struct cache_view block_cache_view(struct block_cache *cache)
     pthread_mutex_unlock(&cache->mutex);
     if (again) catalog_release(cache->catalog, view); /* one hold of the catalog's is enough */
     return (struct cache_view){view, held, query};
+}
+
+struct cache_view block_cache_view(struct block_cache *cache)
+{
+    return view_held(cache, catalog_acquire(cache->catalog));
+}
+
+struct cache_view block_cache_view_of(struct block_cache *cache, const struct catalog_view *view)
+{
+    catalog_hold(cache->catalog, view);
+    return view_held(cache, view);
 }
 
 void block_cache_settle(struct block_cache *cache, const struct cache_view *view)

@@ -63,6 +63,8 @@ void block_cache_init(struct block_cache *cache, struct catalog *catalog, size_t
 void block_cache_deinit(struct block_cache *cache);
 /* The current version, held until block_cache_settle(). */
 struct cache_view block_cache_view(struct block_cache *cache);
+/* The same of a version that its caller holds meanwhile. */
+struct cache_view block_cache_view_of(struct block_cache *cache, const struct catalog_view *view);
 void block_cache_settle(struct block_cache *cache, const struct cache_view *view);
 /* io is the calling thread's. Errors of catalog_open_block(), ERR_NO_MEMORY. */
 enum err block_cache_open(struct block_cache *cache, const struct cache_view *view, struct io *io,

@@ -40,9 +40,10 @@ struct job_queue {
 
 struct query {
     struct query_config config;
-    struct route routes[12];
+    struct route routes[18];
     struct block_cache cache;
     struct names_cache *names;
+    struct holds holds;
     atomic_bool stopping;
     pthread_mutex_t mutex; /* guards what follows, and the metrics */
     pthread_cond_t arrived;

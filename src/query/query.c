@@ -179,6 +179,7 @@ enum err query_open(const struct query_config *config, struct query **out)
     query->config = *config;
     settle_config(&query->config);
     block_cache_init(&query->cache, query->config.catalog, BLOCK_CACHE_BYTES_MAX);
+    holds_init(&query->holds, query->config.catalog);
     pthread_mutex_init(&query->mutex, NULL);
     pthread_cond_init(&query->arrived, NULL);
     routes_init(query);
@@ -200,8 +201,9 @@ const struct route *query_routes(const struct query *query, size_t *count)
     return query->routes;
 }
 
-void query_forget_retired(struct query *query)
+void query_forget_retired(struct query *query, uint64_t now_ns)
 {
+    holds_expire(&query->holds, now_ns);
     block_cache_forget_old(&query->cache);
 }
 
@@ -218,6 +220,7 @@ void query_close(struct query *query)
     while ((job = next_job(query)) != NULL)
         question_refuse(&job->ticket, ERR_CLOSING, NULL);
     block_cache_deinit(&query->cache);
+    holds_deinit(&query->holds);
     if (query->names != NULL) names_cache_close(query->names);
     pthread_cond_destroy(&query->arrived);
     pthread_mutex_destroy(&query->mutex);

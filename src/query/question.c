@@ -8,11 +8,13 @@
  */
 #include "question.h"
 
+#include "backups_answer.h"
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "coverage.h"
 #include "erasures_answer.h"
+#include "export.h"
 #include "io/gate.h"
 #include "io/io.h"
 #include "ledger_answer.h"
@@ -28,6 +30,8 @@ enum { WAIT_MAX_S = 5 }; /* in the queue */
 
 static const char json_type[] = "application/json";
 static const char protobuf_type[] = "application/x-protobuf";
+static const char lines_type[] = "application/x-ndjson";
+static const char pieces_type[] = "application/octet-stream"; /* protobuf messages behind their lengths */
 
 /* ---- errors ---------------------------------------------------------------------------------------------
  */
@@ -119,7 +123,9 @@ static enum err wait_after(const struct work *work, struct request *request)
 struct outcome {
     struct answer answer;
     bool protobuf, truncated;
-    int status; /* 0: 200 */
+    int status;           /* 0: 200 */
+    bool exported, lines; /* a page, not an answer */
+    struct export_page page;
 };
 
 static enum err answer_trace(struct work *work, struct outcome *outcome)
@@ -148,6 +154,12 @@ static enum err run(struct work *work, struct outcome *outcome)
     case REQUEST_ERASURES: return erasures_list_answer(work, &outcome->answer);
     case REQUEST_ERASURE:
     case REQUEST_ERASURE_ADD:
+    case REQUEST_BACKUPS:
+    case REQUEST_BACKUP_ADD:
+    case REQUEST_BACKUP_REMOVE:
+    case REQUEST_EXPORT:
+    case REQUEST_EXPORT_BEGIN:
+    case REQUEST_EXPORT_END:
     case REQUEST_PIN_ADD:
     case REQUEST_PIN_REMOVE:
     case REQUEST_FILTER: break;
@@ -155,16 +167,27 @@ static enum err run(struct work *work, struct outcome *outcome)
     unreachable("all kinds are listed");
 }
 
-enum { ORDERS = REQUEST_PIN_ADD | REQUEST_PIN_REMOVE | REQUEST_ERASURE | REQUEST_ERASURE_ADD };
+enum {
+    ORDERS = REQUEST_PIN_ADD | REQUEST_PIN_REMOVE | REQUEST_ERASURE | REQUEST_ERASURE_ADD | REQUEST_BACKUPS |
+             REQUEST_BACKUP_ADD | REQUEST_BACKUP_REMOVE | REQUEST_EXPORT_BEGIN | REQUEST_EXPORT_END
+};
 
 /* Without a version: nothing of it is asked. */
 static enum err carry_out(struct work *work, struct request *request, struct outcome *outcome)
 {
-    if (request->kind == REQUEST_PIN_REMOVE) return pins_remove_answer(work, request, &outcome->answer);
-    if (request->kind == REQUEST_ERASURE) return erasure_answer(work, request, &outcome->answer);
-    outcome->status = request->kind == REQUEST_PIN_ADD ? 201 : 202;
-    return request->kind == REQUEST_PIN_ADD ? pins_add_answer(work, request, &outcome->answer)
-                                            : erasure_add_answer(work, request, &outcome->answer);
+    struct answer *const answer = &outcome->answer;
+
+    switch (request->kind) {
+    case REQUEST_PIN_REMOVE: return pins_remove_answer(work, request, answer);
+    case REQUEST_ERASURE: return erasure_answer(work, request, answer);
+    case REQUEST_BACKUPS: return backups_list_answer(work, answer);
+    case REQUEST_BACKUP_REMOVE: return backups_remove_answer(work, request, answer);
+    case REQUEST_EXPORT_BEGIN: outcome->status = 201; return export_begin_answer(work, request, answer);
+    case REQUEST_EXPORT_END: return export_end_answer(work, request, answer);
+    case REQUEST_BACKUP_ADD: outcome->status = 202; return backups_add_answer(work, request, answer);
+    case REQUEST_PIN_ADD: outcome->status = 201; return pins_add_answer(work, request, answer);
+    default: outcome->status = 202; return erasure_add_answer(work, request, answer);
+    }
 }
 
 static void send_answer(const struct work *work, struct outcome *outcome)
@@ -180,6 +203,25 @@ static void send_answer(const struct work *work, struct outcome *outcome)
     exchange_complete(work->ticket, outcome->status != 0 ? outcome->status : 200,
                       outcome->protobuf ? protobuf_type : json_type, headers, outcome->truncated ? 2 : 1,
                       body, len);
+}
+
+static void send_page(const struct work *work, struct outcome *outcome)
+{
+    const struct export_page *const page = &outcome->page;
+    char coverage[COVERAGE_TEXT_MAX], traces[16], truncated[16];
+    size_t len;
+
+    snprintf(traces, sizeof traces, "%u", page->traces);
+    snprintf(truncated, sizeof truncated, "%u", page->truncated);
+    const struct http1_header headers[4] = {
+        {.name = "spanmill-coverage", .value = coverage_text(&work->coverage, coverage)},
+        {.name = "spanmill-traces", .value = slice_text(traces)},
+        {.name = "spanmill-truncated", .value = slice_text(truncated)},
+        {.name = "spanmill-cursor", .value = slice_text(page->cursor)},
+    };
+    uint8_t *const body = answer_take(&outcome->answer, &len);
+    exchange_complete(work->ticket, 200, outcome->lines ? lines_type : pieces_type, headers,
+                      page->more ? 4 : 3, body, len);
 }
 
 static void send_failure(const struct work *work, enum err err)
@@ -199,6 +241,11 @@ static enum err ask(struct work *work, struct request *request, struct outcome *
     if ((request->kind & ORDERS) != 0) return carry_out(work, request, outcome);
     TRY(wait_after(work, request));
     if (!request_resolve(request, io_wall_ns(work->io))) return ERR_MALFORMED;
+    if (request->kind == REQUEST_EXPORT) {
+        outcome->exported = true;
+        outcome->lines = !request->protobuf;
+        return export_page_answer(work, request, &outcome->answer, outcome->lines, &outcome->page);
+    }
     snapshot_acquire(&work->snapshot, work->config, work->cache);
     const enum err err = run(work, outcome);
     snapshot_release(&work->snapshot, work->config, work->cache);
@@ -222,6 +269,7 @@ void question_answer(struct worker *worker, struct job *job)
         .page = worker->page,
         .cache = &query->cache,
         .names = query->names,
+        .holds = &query->holds,
         .request = &job->request,
         .ticket = &job->ticket,
         .stopping = &query->stopping,
@@ -240,7 +288,9 @@ void question_answer(struct worker *worker, struct job *job)
     pool_count(query, err == ERR_CANCELLED ? METRIC_QUERIES_CANCELLED
                       : err == ERR_FULL    ? METRIC_QUERIES_REFUSED
                                            : METRIC_QUERIES);
-    if (err == OK)
+    if (err == OK && outcome.exported)
+        send_page(&work, &outcome);
+    else if (err == OK)
         send_answer(&work, &outcome);
     else
         send_failure(&work, err);

@@ -252,25 +252,26 @@ struct parameter {
     bool (*read)(struct request *request, struct slice value);
 };
 
-enum { RANGED = REQUEST_SEARCH | REQUEST_SERVICES | REQUEST_OPERATIONS | REQUEST_LEDGER };
-enum { ALL = REQUEST_TRACE | RANGED };
+enum { RANGED = REQUEST_SEARCH | REQUEST_SERVICES | REQUEST_OPERATIONS | REQUEST_LEDGER | REQUEST_EXPORT };
+enum { ALL = REQUEST_TRACE | REQUEST_SEARCH | REQUEST_SERVICES | REQUEST_OPERATIONS | REQUEST_LEDGER };
+enum { FILTERED = REQUEST_SEARCH | REQUEST_EXPORT | REQUEST_FILTER };
 
 static const struct parameter parameters[] = {
-    {"service", REQUEST_SEARCH | REQUEST_OPERATIONS | REQUEST_LEDGER | REQUEST_FILTER, false, read_service},
-    {"operation", REQUEST_SEARCH | REQUEST_FILTER, false, read_operation},
+    {"service", FILTERED | REQUEST_OPERATIONS | REQUEST_LEDGER, false, read_service},
+    {"operation", FILTERED, false, read_operation},
     {"start", RANGED, false, read_start},
     {"end", RANGED, false, read_end},
-    {"minDuration", REQUEST_SEARCH | REQUEST_FILTER, false, read_duration_min},
-    {"maxDuration", REQUEST_SEARCH | REQUEST_FILTER, false, read_duration_max},
-    {"status", REQUEST_SEARCH | REQUEST_FILTER, false, read_status},
-    {"kind", REQUEST_SEARCH | REQUEST_FILTER, false, read_kind},
-    {"attr", REQUEST_SEARCH | REQUEST_FILTER, true, read_attr},
-    {"limit", REQUEST_SEARCH | REQUEST_RETENTION | REQUEST_LEDGER, false, read_limit},
+    {"minDuration", FILTERED, false, read_duration_min},
+    {"maxDuration", FILTERED, false, read_duration_max},
+    {"status", FILTERED, false, read_status},
+    {"kind", FILTERED, false, read_kind},
+    {"attr", FILTERED, true, read_attr},
+    {"limit", REQUEST_SEARCH | REQUEST_EXPORT | REQUEST_RETENTION | REQUEST_LEDGER, false, read_limit},
     {"step", REQUEST_LEDGER, false, read_step},
     {"age", REQUEST_RETENTION, false, read_age},
     {"bytes", REQUEST_RETENTION, false, read_bytes_max},
     {"free", REQUEST_RETENTION, false, read_free_min},
-    {"cursor", REQUEST_SEARCH, false, read_cursor},
+    {"cursor", REQUEST_SEARCH | REQUEST_EXPORT, false, read_cursor},
     {"after", ALL, false, read_after},
 };
 enum { PARAMETERS = sizeof parameters / sizeof parameters[0] };
@@ -311,6 +312,29 @@ static bool read_id(struct request *request, struct slice text)
            refuse(request, "id \"%.*s\": give the number that was answered when it was made", SHOWN(text));
 }
 
+static bool read_export(struct request *request, struct slice text)
+{
+    uint8_t bytes[8];
+
+    if (!literal_hex(text, bytes, sizeof bytes))
+        return refuse(request, "export \"%.*s\": give the 16 digits that were answered when it was begun",
+                      SHOWN(text));
+    memcpy(&request->id, bytes, sizeof bytes);
+    request->id = __builtin_bswap64(request->id);
+    return true;
+}
+
+static bool read_backup(struct request *request, struct slice text)
+{
+    if (text.len <= BACKUP_NAME_MAX && memchr(text.ptr, '\0', text.len) == NULL) {
+        memcpy(request->backup, text.ptr, text.len);
+        request->backup[text.len] = '\0';
+        if (backup_name_is_good(request->backup)) return true;
+    }
+    return refuse(request, "\"%.*s\" is no name of a backup; it has letters, digits and . _ -, at most %d",
+                  SHOWN(text), BACKUP_NAME_MAX);
+}
+
 bool request_parse(struct request *request, enum request_kind kind, struct slice rest, struct slice query)
 {
     struct http1_query it;
@@ -323,6 +347,8 @@ bool request_parse(struct request *request, enum request_kind kind, struct slice
     request->step = LEDGER_EVER;
     if (kind == REQUEST_TRACE && !read_trace_id(request, rest)) return false;
     if ((kind & (REQUEST_PIN_REMOVE | REQUEST_ERASURE)) != 0 && !read_id(request, rest)) return false;
+    if ((kind & (REQUEST_EXPORT | REQUEST_EXPORT_END)) != 0 && !read_export(request, rest)) return false;
+    if (kind == REQUEST_BACKUP_REMOVE && !read_backup(request, rest)) return false;
     http1_query_init(&it, query, request->text, sizeof request->text);
     while ((err = http1_query_next(&it, &name, &value)) == OK)
         if (!read_parameter(request, name, value)) return false;

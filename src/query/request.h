@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "model/trace.h"
 #include "protocol/url.h"
+#include "store/backups.h"
 #include "store/ledger.h"
 #include "store/retention.h"
 
@@ -34,6 +35,12 @@ enum request_kind {
     REQUEST_ERASURE = 1024,
     REQUEST_ERASURE_ADD = 2048,
     REQUEST_LEDGER = 4096,
+    REQUEST_BACKUPS = 8192,
+    REQUEST_BACKUP_ADD = 16384,
+    REQUEST_BACKUP_REMOVE = 32768,
+    REQUEST_EXPORT = 65536,
+    REQUEST_EXPORT_BEGIN = 131072,
+    REQUEST_EXPORT_END = 262144,
 }; /* bits, for the table of parameters */
 
 /* An attribute of exactly this type and value, at this level. */
@@ -56,8 +63,9 @@ struct moment {
 
 struct request {
     enum request_kind kind;
-    struct trace_id trace_id; /* REQUEST_TRACE */
-    uint64_t id;              /* REQUEST_PIN_REMOVE, REQUEST_ERASURE */
+    struct trace_id trace_id;         /* REQUEST_TRACE */
+    uint64_t id;                      /* REQUEST_PIN_REMOVE, REQUEST_ERASURE, REQUEST_EXPORT(_END) */
+    char backup[BACKUP_NAME_MAX + 1]; /* REQUEST_BACKUP_REMOVE */
     bool protobuf;
 
     bool has_after; /* wait until this much of the shard's journal is durable */

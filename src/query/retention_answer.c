@@ -83,6 +83,7 @@ static void put_store(struct json *json, struct catalog *catalog, uint64_t free_
     json_member_uint_quoted(json, "arrivalFirstUnixNano", size.arrival_min_ns);
     json_member_uint_quoted(json, "arrivalLastUnixNano", size.arrival_max_ns);
     json_member_uint_quoted(json, "retiredBytes", catalog_retired_bytes(catalog));
+    json_member_uint_quoted(json, "keptBytes", catalog_kept_bytes(catalog));
     json_member_uint_quoted(json, "diskFreeBytes", free_bytes);
     json_member_uint_quoted(json, "diskTotalBytes", total_bytes);
     json_object_end(json);
@@ -118,8 +119,9 @@ static enum err put_leaving(struct json *json, const struct work *work, const st
     struct leaving leaving = {.json = json, .limit = work->request->limit, .work = work};
     bool waits = false;
 
-    TRY(list_leaving(json, work, limits, free_bytes + catalog_retired_bytes(work->config->catalog), &leaving,
-                     &waits));
+    const struct catalog *const catalog = work->config->catalog;
+    const uint64_t coming_bytes = catalog_retired_bytes(catalog) + catalog_kept_bytes(catalog);
+    TRY(list_leaving(json, work, limits, free_bytes + coming_bytes, &leaving, &waits));
     json_member_uint(json, "leavingSegments", leaving.segments);
     json_member_uint_quoted(json, "leavingSpans", leaving.spans);
     json_member_uint_quoted(json, "leavingBytes", leaving.bytes);

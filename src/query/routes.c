@@ -15,6 +15,8 @@ static const char json_type[] = "application/json";
 static const char traces_path[] = "/query/v1/traces/";
 static const char pins_path[] = "/query/v1/pins/";
 static const char erasures_path[] = "/query/v1/deletions/";
+static const char backups_path[] = "/query/v1/backups/";
+static const char export_path[] = "/query/v1/export/";
 
 static void refuse(struct exchange *exchange, int status, const char *message)
 {
@@ -71,7 +73,8 @@ static void submit(struct query *query, struct exchange *exchange, enum request_
         pool_give_back(query, job);
         return;
     }
-    if ((kind & (REQUEST_PIN_ADD | REQUEST_ERASURE_ADD)) != 0 && !takes_body(exchange, &job->request)) {
+    if ((kind & (REQUEST_PIN_ADD | REQUEST_ERASURE_ADD | REQUEST_BACKUP_ADD | REQUEST_EXPORT_BEGIN)) != 0 &&
+        !takes_body(exchange, &job->request)) {
         refuse(exchange, 415, "send a JSON object, not encoded, with Content-Type: application/json");
         pool_give_back(query, job);
         return;
@@ -151,6 +154,36 @@ static void handle_erasure_add(struct exchange *exchange, void *context)
     submit(context, exchange, REQUEST_ERASURE_ADD, (struct slice){0});
 }
 
+static void handle_backups(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_BACKUPS, (struct slice){0});
+}
+
+static void handle_backup_add(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_BACKUP_ADD, (struct slice){0});
+}
+
+static void handle_backup_remove(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_BACKUP_REMOVE, behind(exchange, backups_path));
+}
+
+static void handle_export(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_EXPORT, behind(exchange, export_path));
+}
+
+static void handle_export_begin(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_EXPORT_BEGIN, (struct slice){0});
+}
+
+static void handle_export_end(struct exchange *exchange, void *context)
+{
+    submit(context, exchange, REQUEST_EXPORT_END, behind(exchange, export_path));
+}
+
 void routes_init(struct query *query)
 {
     static const struct route table[] = {
@@ -172,6 +205,18 @@ void routes_init(struct query *query)
          .method = HTTP1_POST,
          .small_body_max = ORDER_BYTES_MAX,
          .handle = handle_erasure_add},
+        {.path = "/query/v1/backups", .handle = handle_backups},
+        {.path = "/query/v1/backups",
+         .method = HTTP1_POST,
+         .small_body_max = ORDER_BYTES_MAX,
+         .handle = handle_backup_add},
+        {.path = backups_path, .prefix = true, .method = HTTP1_DELETE, .handle = handle_backup_remove},
+        {.path = "/query/v1/export",
+         .method = HTTP1_POST,
+         .small_body_max = ORDER_BYTES_MAX,
+         .handle = handle_export_begin},
+        {.path = export_path, .prefix = true, .handle = handle_export},
+        {.path = export_path, .prefix = true, .method = HTTP1_DELETE, .handle = handle_export_end},
     };
     static_assert(HTTP1_GET == 0, "the method of a row that names none");
     static_assert(sizeof table == sizeof query->routes, "the table fits");

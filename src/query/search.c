@@ -144,10 +144,16 @@ static void put_coverage(struct json *json, const struct work *work)
     json_object_end(json);
 }
 
+static bool has_more(const struct search *search)
+{
+    const bool left = search->next < search->candidates.count || search->candidates.forgot;
+
+    return search->results_count == search->work->request->limit && left;
+}
+
 static enum err write_answer(const struct search *search, struct answer *answer)
 {
     struct json *const json = answer_json_begin(answer);
-    const bool more = search->next < search->candidates.count || search->candidates.forgot;
 
     json_object_begin(json);
     json_key(json, "traces");
@@ -155,21 +161,37 @@ static enum err write_answer(const struct search *search, struct answer *answer)
     for (uint32_t i = 0; i < search->results_count; i++)
         put_summary(json, &search->results[i]);
     json_array_end(json);
-    if (search->results_count == search->work->request->limit && more)
-        put_cursor(json, &search->results[search->results_count - 1]);
+    if (has_more(search)) put_cursor(json, &search->results[search->results_count - 1]);
     put_coverage(json, search->work);
     json_object_end(json);
     return answer_json_end(answer);
+}
+
+static enum err run(struct search *search)
+{
+    struct work *const work = search->work;
+
+    search->results = arena_alloc(&work->arena, work->request->limit * sizeof *search->results);
+    if (search->results == NULL) return ERR_TOO_LARGE;
+    TRY(scan_init(&search->scan, work));
+    TRY(find(search));
+    scan_coverage(&search->scan);
+    return OK;
+}
+
+enum err search_page(struct work *work, struct search_page *out)
+{
+    struct search search = {.work = work};
+
+    TRY(run(&search));
+    *out = (struct search_page){search.results, search.results_count, has_more(&search)};
+    return OK;
 }
 
 enum err search_answer(struct work *work, struct answer *answer)
 {
     struct search search = {.work = work};
 
-    search.results = arena_alloc(&work->arena, work->request->limit * sizeof *search.results);
-    if (search.results == NULL) return ERR_TOO_LARGE;
-    TRY(scan_init(&search.scan, work));
-    TRY(find(&search));
-    scan_coverage(&search.scan);
+    TRY(run(&search));
     return write_answer(&search, answer);
 }

@@ -43,13 +43,21 @@ void snapshot_acquire(struct snapshot *snapshot, const struct query_config *conf
         shard_live_acquire(config->shards[i], &snapshot->sets[i]);
     snapshot->catalog = block_cache_view(cache);
     snapshot->live_count = 0;
+    snapshot->sets_count = config->shards_count;
     for (size_t i = 0; i < config->shards_count; i++)
         add_live(snapshot, &snapshot->sets[i]);
+}
+
+void snapshot_of(struct snapshot *snapshot, struct block_cache *cache, const struct catalog_view *view)
+{
+    snapshot->catalog = block_cache_view_of(cache, view);
+    snapshot->live_count = 0;
+    snapshot->sets_count = 0;
 }
 
 void snapshot_release(struct snapshot *snapshot, const struct query_config *config, struct block_cache *cache)
 {
     block_cache_settle(cache, &snapshot->catalog);
-    for (size_t i = 0; i < config->shards_count; i++)
+    for (size_t i = 0; i < snapshot->sets_count; i++)
         shard_live_release(config->shards[i], &snapshot->sets[i]);
 }

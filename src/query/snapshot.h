@@ -18,6 +18,7 @@ struct live_view {
 
 struct snapshot {
     struct shard_live_set *sets; /* one per shard */
+    size_t sets_count;           /* that are held */
     struct live_view *live;      /* oldest first within a shard */
     unsigned live_count;
     struct cache_view catalog;
@@ -28,6 +29,8 @@ enum err snapshot_init(struct snapshot *snapshot, const struct query_config *con
 void snapshot_deinit(struct snapshot *snapshot);
 void snapshot_acquire(struct snapshot *snapshot, const struct query_config *config,
                       struct block_cache *cache);
+/* A version that is held, without live blocks; block_cache's. Released as the other. */
+void snapshot_of(struct snapshot *snapshot, struct block_cache *cache, const struct catalog_view *view);
 void snapshot_release(struct snapshot *snapshot, const struct query_config *config,
                       struct block_cache *cache);
 

@@ -53,6 +53,8 @@ enum err trace_collect(struct work *work, const struct trace_id *id, struct trac
 /* Both set truncated when they cut. A TracesData message: */
 enum err trace_protobuf(struct trace *trace, struct answer *answer);
 /* OTLP JSON, with "truncated" and "coverage" beside "resourceSpans". */
+/* The same without those two: a TracesData on one line, without its end. */
+enum err trace_json_line(struct work *work, struct trace *trace, struct answer *answer);
 enum err trace_json(struct work *work, struct trace *trace, struct answer *answer);
 
 #endif

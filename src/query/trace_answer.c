@@ -120,6 +120,7 @@ struct json_writing {
     struct answer *side; /* one span, or the beginning of a group */
     struct json *json;   /* the answer */
     uint64_t bytes_max;
+    bool bare; /* spans, and nothing about the answer */
 };
 
 /* Moves what was written on the side into the answer if it fits. ERR_FULL: it does not. */
@@ -196,24 +197,34 @@ static enum err put_trace(struct json_writing *writing)
     }
     TRY(err);
     json_array_end(json);
-    if (writing->trace->truncated) {
+    if (writing->trace->truncated && !writing->bare) {
         json_key(json, "truncated");
         json_bool(json, true);
     }
-    coverage_json(&writing->work->coverage, json);
+    if (!writing->bare) coverage_json(&writing->work->coverage, json);
     json_object_end(json);
     return OK;
 }
 
-enum err trace_json(struct work *work, struct trace *trace, struct answer *answer)
+static enum err write_json(struct work *work, struct trace *trace, struct answer *answer, bool bare)
 {
     struct answer *const side = arena_alloc(&work->arena, sizeof *side);
 
     if (side == NULL) return ERR_TOO_LARGE;
     answer_init(side, answer->bytes_max);
-    struct json_writing writing = {work, trace, side, answer_json_begin(answer), answer->bytes_max};
+    struct json_writing writing = {work, trace, side, answer_json_begin(answer), answer->bytes_max, bare};
     enum err err = put_trace(&writing);
     if (err == OK) err = answer_json_end(answer);
     answer_deinit(side);
     return err;
+}
+
+enum err trace_json(struct work *work, struct trace *trace, struct answer *answer)
+{
+    return write_json(work, trace, answer, false);
+}
+
+enum err trace_json_line(struct work *work, struct trace *trace, struct answer *answer)
+{
+    return write_json(work, trace, answer, true);
 }

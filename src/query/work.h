@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "block_cache.h"
+#include "holds.h"
 #include "names_cache.h"
 #include "query/query.h"
 #include "request.h"
@@ -38,6 +39,7 @@ struct work {
     struct page_fields *page;
     struct block_cache *cache; /* shared by all workers, as is names */
     struct names_cache *names;
+    struct holds *holds;
     const struct request *request;
     const struct exchange_ticket *ticket; /* NULL: nobody who could leave */
     const atomic_bool *stopping;

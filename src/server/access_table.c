@@ -28,6 +28,10 @@ const struct access_row access_table[] = {
     /* Reading, too: what names the erased must not outlive them in everybody's sight. */
     {.listener = ROLE_QUERY, .path = "/query/v1/deletions", .needs = ACCESS_OPS},
     {.listener = ROLE_QUERY, .path = "/query/v1/deletions/", .prefix = true, .needs = ACCESS_OPS},
+    {.listener = ROLE_QUERY, .path = "/query/v1/export", .needs = ACCESS_QUERY},
+    {.listener = ROLE_QUERY, .path = "/query/v1/export/", .prefix = true, .needs = ACCESS_QUERY},
+    {.listener = ROLE_QUERY, .path = "/query/v1/backups", .needs = ACCESS_OPS},
+    {.listener = ROLE_QUERY, .path = "/query/v1/backups/", .prefix = true, .needs = ACCESS_OPS},
 
     {.listener = ROLE_OPS, .path = "/healthz", .open = true},
     {.listener = ROLE_OPS, .path = "/readyz", .open = true},

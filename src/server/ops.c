@@ -191,17 +191,31 @@ static void handle_seal(struct exchange *exchange, void *context)
     struct ops *const ops = context;
     unsigned shard;
 
-    const uint32_t number = atomic_load(&ops->wanted_seals) + 1;
-
     if (why_not_ready(ops, &shard) != NULL || atomic_load(&ops->seal_pending) != 0) {
         answer_text(exchange, 503, "503 not ready, or another seal request is in work\n");
         return;
     }
     exchange_defer(exchange, &ops->ticket);
-    atomic_store(&ops->seal_pending, number);
-    atomic_store(&ops->wanted_seals, number);
+    atomic_store(&ops->seal_pending, ops_seal(ops));
+}
+
+/* Those that were asked for later stand for it, too. Numbers may wrap. */
+bool ops_is_sealed(const struct ops *ops, uint32_t number)
+{
     for (unsigned i = 0; i < ops->config.shards_count; i++)
-        io_wake(atomic_load(&ops->shards[i].io));
+        if ((int32_t)(atomic_load(&ops->shards[i].sealed) - number) < 0) return false;
+    return true;
+}
+
+uint32_t ops_seal(struct ops *ops)
+{
+    const uint32_t number = atomic_fetch_add(&ops->wanted_seals, 1) + 1;
+
+    for (unsigned i = 0; i < ops->config.shards_count; i++) {
+        struct io *const io = atomic_load(&ops->shards[i].io);
+        if (io != NULL) io_wake(io); /* else it sees the number in its first turn */
+    }
+    return number;
 }
 
 /* Does a block with rows and a smaller sequence number still live? Tells one more than the newest number. */
@@ -223,13 +237,12 @@ static bool is_live_below(struct shard *shard, uint64_t below, uint64_t *end)
 }
 
 /* The last shard to finish answers. Two may think they are; one of them gets the ticket. */
-static void finish_seal(struct ops *ops, uint32_t number)
+static void finish_seal(struct ops *ops)
 {
     static const char done[] = "sealed\n";
-    uint32_t pending = number;
+    uint32_t pending = atomic_load(&ops->seal_pending);
 
-    for (unsigned i = 0; i < ops->config.shards_count; i++)
-        if (atomic_load(&ops->shards[i].sealed) != number) return;
+    if (pending == 0 || pending == ANSWERING || !ops_is_sealed(ops, pending)) return;
     if (!atomic_compare_exchange_strong(&ops->seal_pending, &pending, ANSWERING)) return;
     const struct exchange_ticket ticket = ops->ticket;
     atomic_store(&ops->seal_pending, 0);
@@ -244,7 +257,10 @@ void ops_turn(struct ops *ops, unsigned index, struct shard *shard)
     const uint32_t wanted = atomic_load_explicit(&ops->wanted_seals, memory_order_acquire);
     uint64_t end;
 
-    if (atomic_load_explicit(&own->sealed, memory_order_relaxed) == wanted) return;
+    if (atomic_load_explicit(&own->sealed, memory_order_relaxed) == wanted) {
+        if (atomic_load_explicit(&ops->seal_pending, memory_order_relaxed) != 0) finish_seal(ops);
+        return;
+    }
     if (own->sealing != wanted) {
         own->sealing = wanted;
         (void)is_live_below(shard, 0, &own->seal_below);
@@ -252,7 +268,7 @@ void ops_turn(struct ops *ops, unsigned index, struct shard *shard)
     }
     if (is_live_below(shard, own->seal_below, &end)) return;
     atomic_store(&own->sealed, wanted);
-    finish_seal(ops, wanted);
+    finish_seal(ops);
 }
 
 /* ---- routes ---------------------------------------------------------------------------------------------

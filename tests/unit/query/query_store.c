@@ -148,6 +148,12 @@ static enum err run(struct work *work, struct answer *answer, bool *truncated)
     case REQUEST_ERASURES:
     case REQUEST_ERASURE:
     case REQUEST_ERASURE_ADD:
+    case REQUEST_BACKUPS:
+    case REQUEST_BACKUP_ADD:
+    case REQUEST_BACKUP_REMOVE:
+    case REQUEST_EXPORT:
+    case REQUEST_EXPORT_BEGIN:
+    case REQUEST_EXPORT_END:
     case REQUEST_FILTER: cr_assert(false, "not a question"); break;
     }
     TRY(trace_collect(work, &work->request->trace_id, &trace));

@@ -9,7 +9,10 @@
 #include "io/io.h"
 #include "query/selection.h"
 #include "server/server_fixture.h"
+#include "base/clock.h"
+#include "store/backups.h"
 #include "store/erasures.h"
+#include "store/superblock.h"
 #include "store/pins.h"
 
 #include <criterion/criterion.h>
@@ -106,16 +109,35 @@ static int remove_one(const char *name, const struct stat *status, int kind, str
     return remove(name);
 }
 
+static uint32_t no_seal(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static bool all_sealed(void *context, uint32_t ticket)
+{
+    (void)context;
+    return ticket == 0;
+}
+
 /* False: no io_uring here, the test is skipped. */
 static bool start(void)
 {
+    static const struct superblock superblock = {.uuid = {1}, .instance = 1, .major = 1};
     size_t routes_count;
 
     log_set_level(LOG_ERROR);
     config.metrics = &metrics;
     open_catalog();
+    const struct backups_config backups_config = {.data = dir,
+                                                  .superblock = &superblock,
+                                                  .catalog = config.catalog,
+                                                  .seal = no_seal,
+                                                  .is_sealed = all_sealed};
     cr_assert_eq(pins_open(io, dir, 1, &config.pins), OK);
     cr_assert_eq(erasures_open(io, dir, 1, &config.erasures), OK);
+    cr_assert_eq(backups_open(io, &backups_config, &config.backups), OK);
     cr_assert_eq(selection_open(&selection), OK);
     const struct selector_matcher matcher = selection_matcher(selection);
     cr_assert_eq(retention_open(config.catalog, &config.retention, config.pins, &matcher, &config.keeping),
@@ -136,6 +158,7 @@ static void stop(void)
     selection_close(selection);
     pins_close(config.pins);
     erasures_close(config.erasures);
+    backups_close(config.backups, io);
     catalog_close(config.catalog, io);
     io_dir_close(io, dir);
     io_close(io);
@@ -449,6 +472,103 @@ Test(routes, deletions_are_taken_and_told)
     cr_assert(body_has("expires: not known here"));
     cr_assert_eq(post_erasure("{\"owner\":\"a\",\"reason\":\"b\"}"), 400);
     cr_assert_eq(send_to("POST", "/query/v1/deletions", "", "{}"), 415);
+    stop();
+}
+
+/* ---- backups -------------------------------------------------------------------------------------------- */
+
+static int post_backup(const char *body)
+{
+    return send_to("POST", "/query/v1/backups", "Content-Type: application/json\r\n", body);
+}
+
+Test(routes, backups_are_ordered_listed_and_removed)
+{
+    if (!start()) return;
+    cr_assert_eq(get("/query/v1/backups", ""), 200);
+    cr_assert(body_has("{\"backups\":[],\"backupsMax\":64,\"heldBytes\":\"0\"}"), "%s", answer.body);
+    cr_assert_eq(post_backup("{\"name\":\"one\"}"), 202, "%s", answer.body);
+    cr_assert(body_has("{\"name\":\"one\",\"status\":\"making\",\"createdUnixNano\""));
+    cr_assert_eq(post_backup("{\"name\":\"two\"}"), 409);
+    cr_assert(body_has("one at a time"));
+    cr_assert_eq(send_to("DELETE", "/query/v1/backups/one", "", ""), 409);
+    cr_assert_eq(get("/query/v1/backups", ""), 200);
+    cr_assert(body_has("\"status\":\"making\""));
+    while (backups_step(config.backups, io)) {
+    }
+    cr_assert_eq(get("/query/v1/backups", ""), 200);
+    cr_assert(body_has("\"name\":\"one\",\"status\":\"complete\"") &&
+              body_has("\"segments\":1,\"blocks\":\"1\""));
+    cr_assert_eq(post_backup("{\"name\":\"one\"}"), 409);
+    cr_assert(body_has("of that name"));
+    cr_assert_eq(post_backup(""), 202, "named after the time");
+    cr_assert(body_has("{\"name\":\"20"), "%s", answer.body);
+    cr_assert_eq(send_to("DELETE", "/query/v1/backups/one", "", ""), 200);
+    cr_assert(body_has("{\"removed\":\"one\"}"));
+    cr_assert_eq(send_to("DELETE", "/query/v1/backups/one", "", ""), 404);
+    stop();
+}
+
+Test(routes, Q12_backups_that_lead_elsewhere)
+{
+    static const char *const bad[] = {"{\"name\":\"../x\"}",
+                                      "{\"name\":\"/etc\"}",
+                                      "{\"name\":\"\"}",
+                                      "{\"name\":\"a\\u0000\"}",
+                                      "{\"name\":7}",
+                                      "{\"nam\":\"a\"}",
+                                      "{\"name\":\"a\",\"name\":\"b\"}",
+                                      "[]",
+                                      "{",
+                                      "{\"name\":\"a\"} x",
+                                      "{\"name\":\".a\"}",
+                                      "{\"name\":"};
+
+    if (!start()) return;
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_eq(post_backup(bad[i]), 400, "%s: %s", bad[i], answer.body);
+    cr_assert_eq(send_to("POST", "/query/v1/backups", "", "{}"), 415);
+    cr_assert_eq(send_to("DELETE", "/query/v1/backups/-x", "", ""), 400);
+    cr_assert_neq(send_to("DELETE", "/query/v1/backups/..", "", ""), 200);
+    cr_assert_neq(send_to("DELETE", "/query/v1/backups/%2e%2e", "", ""), 200);
+    cr_assert_neq(send_to("DELETE", "/query/v1/backups/a/../b", "", ""), 200);
+    cr_assert_eq(get("/query/v1/backups", ""), 200);
+    cr_assert(body_has("\"backups\":[]"));
+    stop();
+}
+
+/* ---- exports -------------------------------------------------------------------------------------------- */
+
+/* *id: of the export in the last answer. */
+static void read_export(char id[17])
+{
+    const char *const at = strstr(answer.body, "\"export\":\"");
+
+    cr_assert_not_null(at, "%s", answer.body);
+    memcpy(id, at + strlen("\"export\":\""), 16);
+    id[16] = '\0';
+}
+
+Test(routes, an_export_is_of_one_version_until_nobody_asks_for_it)
+{
+    char id[17], target[64];
+
+    if (!start()) return;
+    cr_assert_eq(send_to("POST", "/query/v1/export", JSON_TYPE, ""), 201, "%s", answer.body);
+    read_export(id);
+    snprintf(target, sizeof target, "/query/v1/export/%s", id);
+    add_block(2, "GET /later");
+    cr_assert_eq(get("/query/v1/traces/" SOME_ID, ""), 200);
+    cr_assert(body_has("GET /later"));
+    cr_assert_eq(get(target, ""), 200);
+    cr_assert(body_has("{\"resourceSpans\":[") && body_has("\"GET /\"") && !body_has("GET /later"), "%s",
+              answer.body);
+    query_forget_retired(query, io_now_ns(io) + 59 * NS_PER_S);
+    cr_assert_eq(get(target, ""), 200, "it is still held");
+    query_forget_retired(query, io_now_ns(io) + 62 * NS_PER_S);
+    cr_assert_eq(get(target, ""), 404);
+    cr_assert_eq(send_to("POST", "/query/v1/export", JSON_TYPE, "{\"a\":1}"), 400);
+    cr_assert_eq(send_to("POST", "/query/v1/export", "", ""), 415);
     stop();
 }
 
