@@ -12,13 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 enum {
     TOKEN_FILE_BYTES_MAX = 4096,
-    ANSWER_BYTES_MAX = 64 << 20,
+    ANSWER_BYTES_MAX = 80 << 20, /* a page of an export, and its head */
     PATIENCE_S = 60,
     HEAD_BYTES_MAX = 1024,
     ADDRESS_BYTES_MAX = 256
@@ -26,6 +27,7 @@ enum {
 
 static bool complain(const struct client *client, const char *why)
 {
+    if (client->quiet) return false;
     fprintf(stderr, "spanmillctl: %s: %s; is the server running, and is this its query address (--server)?\n",
             client->address, why);
     return false;
@@ -128,18 +130,21 @@ static bool send_all(struct wire *wire, const void *bytes, size_t len)
     return true;
 }
 
-static bool send_request(struct wire *wire, const char *address, const char *token, const char *method,
-                         const char *target, struct slice body)
+static bool send_request(struct wire *wire, const char *address, const char *token,
+                         const struct client_request *request)
 {
-    char head[HEAD_BYTES_MAX + 4096];
+    char head[HEAD_BYTES_MAX + 16384];
 
-    const int len = snprintf(head, sizeof head,
-                             "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s"
-                             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                             method, target, address, token[0] != '\0' ? "Authorization: Bearer " : "", token,
-                             token[0] != '\0' ? "\r\n" : "", body.len);
+    const int len = snprintf(
+        head, sizeof head,
+        "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s%s%s%s%s%s"
+        "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+        request->method, request->target, address, token[0] != '\0' ? "Authorization: Bearer " : "", token,
+        token[0] != '\0' ? "\r\n" : "", request->accept != NULL ? "Accept: " : "",
+        request->accept != NULL ? request->accept : "", request->accept != NULL ? "\r\n" : "",
+        request->content_type != NULL ? request->content_type : "application/json", request->body.len);
     const bool sent = len > 0 && (size_t)len < sizeof head && send_all(wire, head, (size_t)len) &&
-                      send_all(wire, body.ptr, body.len);
+                      send_all(wire, request->body.ptr, request->body.len);
     explicit_bzero(head, sizeof head);
     return sent;
 }
@@ -174,20 +179,21 @@ static bool take_apart(struct client_answer *answer)
 
     if (end == NULL || sscanf(answer->bytes, "HTTP/1.1 %3d", &answer->status) != 1) return false;
     const uint8_t *const body = (const uint8_t *)end + 4;
+    answer->head = slice_of(answer->bytes, (size_t)(end - answer->bytes) + 2);
     answer->body = slice_of(body, answer->body.len - (size_t)(body - answer->body.ptr));
     return true;
 }
 
 /* Asks over a connection, and ends it. */
-static bool converse(const struct client *client, const char *token, const char *method, const char *target,
-                     struct slice body, struct client_answer *out)
+static bool converse(const struct client *client, const char *token, const struct client_request *request,
+                     struct client_answer *out)
 {
     char host[ADDRESS_BYTES_MAX];
     struct wire wire = {.fd = open_connection(client->address, host)};
 
     if (wire.fd < 0) return complain(client, "cannot be reached");
     const bool secured = secure(client, &wire, host);
-    const bool answered = secured && send_request(&wire, client->address, token, method, target, body) &&
+    const bool answered = secured && send_request(&wire, client->address, token, request) &&
                           receive_all(&wire, out) && take_apart(out);
     wire_end(&wire);
     close(wire.fd);
@@ -195,16 +201,45 @@ static bool converse(const struct client *client, const char *token, const char 
     return answered;
 }
 
-bool client_ask(const struct client *client, const char *method, const char *target, struct slice body,
-                struct client_answer *out)
+bool client_request(const struct client *client, const struct client_request *request,
+                    struct client_answer *out)
 {
     char token[ACCESS_TOKEN_MAX + 1];
 
     *out = (struct client_answer){.status = 0};
-    const bool answered = read_token(client, token) && converse(client, token, method, target, body, out);
+    const bool answered = read_token(client, token) && converse(client, token, request, out);
     explicit_bzero(token, sizeof token);
     if (!answered) client_free(out);
     return answered;
+}
+
+bool client_ask(const struct client *client, const char *method, const char *target, struct slice body,
+                struct client_answer *out)
+{
+    return client_request(client, &(struct client_request){.method = method, .target = target, .body = body},
+                          out);
+}
+
+const char *client_field(const struct client_answer *answer, const char *name, char *room, size_t capacity)
+{
+    const size_t name_len = strlen(name);
+    const char *at = (const char *)answer->head.ptr, *const end = at + answer->head.len;
+
+    room[0] = '\0';
+    while (at < end) {
+        const char *const stop = memchr(at, '\r', (size_t)(end - at));
+        if (stop == NULL) break;
+        const bool found = (size_t)(stop - at) > name_len && strncasecmp(at, name, name_len) == 0 &&
+                           at[name_len] == ':';
+        if (found) {
+            at += name_len + 1;
+            at += strspn(at, " ");
+            if ((size_t)(stop - at) < capacity) snprintf(room, capacity, "%.*s", (int)(stop - at), at);
+            break;
+        }
+        at = stop + 2;
+    }
+    return room;
 }
 
 void client_free(struct client_answer *answer)

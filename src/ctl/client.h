@@ -16,6 +16,7 @@ struct client {
     const char *token_file; /* its first line is the token; NULL: none is sent */
     const char *ca_file;    /* authorities in PEM, and TLS; NULL: those that the system trusts */
     bool tls;
+    bool quiet; /* a server that cannot be reached, or gives no answer, is not told: it is asked again */
 };
 
 /* The options of a command that asks, for its table of arguments. */
@@ -38,10 +39,23 @@ struct client {
 
 struct client_answer {
     int status;
-    struct slice body; /* points into bytes */
-    char *bytes;       /* malloc'ed */
+    struct slice head; /* status line and fields; points into bytes, as body does */
+    struct slice body;
+    char *bytes; /* malloc'ed */
 };
 
+/* A question in all its parts. */
+struct client_request {
+    const char *method, *target;
+    const char *content_type; /* NULL: JSON */
+    const char *accept;       /* NULL: whatever there is */
+    struct slice body;
+};
+/* The same with all of it. */
+bool client_request(const struct client *client, const struct client_request *request,
+                    struct client_answer *out);
+/* The value of a field, by its name in lower case; empty when there is none, or it does not fit. */
+const char *client_field(const struct client_answer *answer, const char *name, char *room, size_t capacity);
 /*
  * body: JSON, or empty. False: a line on standard error has said why. The answer is the caller's to free by client_free().
  */

@@ -4,6 +4,9 @@
 
 #include "arguments.h"
 
+enum ctl_exit command_backup(int count, const char *const *words);
+enum ctl_exit command_export(int count, const char *const *words);
+enum ctl_exit command_import(int count, const char *const *words);
 enum ctl_exit command_disk_check(int count, const char *const *words);
 enum ctl_exit command_inspect(int count, const char *const *words);
 enum ctl_exit command_pin(int count, const char *const *words);

@@ -10,6 +10,9 @@ static const struct command {
     enum ctl_exit (*run)(int count, const char *const *words);
     const char *help;
 } commands[] = {
+    {"backup", command_backup, "has a running server make, list and remove whole copies of what it stores"},
+    {"export", command_export, "writes traces of a running server to a file, as OTLP"},
+    {"import", command_import, "sends such a file, or one of a Collector, to a server"},
     {"disk-check", command_disk_check, "shows, or measures, what a disk takes beside a journal"},
     {"inspect", command_inspect, "shows what a file of a data directory holds, and where its bytes go"},
     {"pin", command_pin, "says what a running server must not let go, whatever retention says"},
@@ -24,7 +27,7 @@ static void help(FILE *to)
 {
     fputs("spanmillctl " SPANMILL_VERSION
           ": the operator's tool of spanmill. It looks at a data directory and writes credentials without a\n"
-          "server, and tells a server what to keep.\n\n"
+          "server, and tells a server what to keep, to copy and to give out.\n\n"
           "Usage: spanmillctl COMMAND [OPTIONS]\n\n",
           to);
     for (size_t i = 0; i < COMMANDS; i++)
