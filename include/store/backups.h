@@ -26,6 +26,7 @@ struct backups;
 struct catalog;
 struct io;
 struct io_dir;
+struct retention;
 struct superblock;
 
 enum { BACKUPS_MAX = 64, BACKUP_NAME_MAX = 48 };
@@ -84,6 +85,12 @@ struct backups_counts {
     uint64_t held_bytes; /* of segments that the store has no longer, but backups have */
 };
 struct backups_counts backups_counts(struct backups *backups);
+
+/*
+ * retention_step(), with an eye on backups: what it removes gives nothing back as long as a backup has it, but has gone all the same
+ * (catalog_kept_bytes()), or a disk that is full of backups would empty the store. On the thread of backups_step().
+ */
+bool backups_retain(struct backups *backups, struct retention *retention, struct io *io, uint64_t now_ns);
 
 /*
  * At a start, before anything else is looked at: is this directory a backup that was copied here? Then all of it must be there,

@@ -41,7 +41,6 @@ struct keeper {
     struct compaction_config compaction;
     uint64_t looked_ns;  /* for what has expired */
     uint64_t counted_ns; /* gauges */
-    uint64_t kept_bytes; /* that retention has removed, and backups have */
     struct rest rest;
 };
 
@@ -117,30 +116,13 @@ static void let_go(const struct keeper *keeper)
     catalog_close_retired(keeper->world->catalog, keeper->io);
 }
 
-/*
- * What retention removes gives nothing back as long as a backup has it. It has gone all the same: or a disk that is full of
- * backups would empty the store.
- */
-static bool retain(struct keeper *keeper)
-{
-    struct world *const world = keeper->world;
-    const uint64_t before = backups_counts(world->backups).held_bytes;
-
-    if (keeper->kept_bytes > before) keeper->kept_bytes = before; /* backups have been removed */
-    catalog_set_kept_bytes(world->catalog, keeper->kept_bytes);
-    const bool more = retention_step(keeper->retention, keeper->io, io_wall_ns(keeper->io));
-    const uint64_t after = backups_counts(world->backups).held_bytes;
-    if (after > before) keeper->kept_bytes += after - before;
-    catalog_set_kept_bytes(world->catalog, keeper->kept_bytes);
-    return more;
-}
-
 static bool expire(struct keeper *keeper)
 {
     const uint64_t now_ns = io_now_ns(keeper->io);
 
     if (now_ns - keeper->looked_ns < RETENTION_NS) return false;
-    const bool more = retain(keeper);
+    const bool more = backups_retain(keeper->world->backups, keeper->retention, keeper->io,
+                                     io_wall_ns(keeper->io));
     if (!more) keeper->looked_ns = now_ns;
     return more;
 }

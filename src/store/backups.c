@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/retention.h"
 #include "store/superblock.h"
 
 #include <ctype.h>
@@ -29,6 +30,7 @@ struct backups {
     struct backup_making *making;
     uint32_t ticket;
     uint64_t seal_until_ns;
+    uint64_t kept_bytes; /* that retention has removed, and backups have */
 
     pthread_mutex_t mutex; /* what follows */
     enum stage stage;
@@ -447,4 +449,18 @@ struct backups_counts backups_counts(struct backups *backups)
     catalog_release(backups->config.catalog, view);
     free(files);
     return counts;
+}
+
+bool backups_retain(struct backups *backups, struct retention *retention, struct io *io, uint64_t now_ns)
+{
+    struct catalog *const catalog = backups->config.catalog;
+    const uint64_t before = backups_counts(backups).held_bytes;
+
+    if (backups->kept_bytes > before) backups->kept_bytes = before; /* backups have been removed */
+    catalog_set_kept_bytes(catalog, backups->kept_bytes);
+    const bool more = retention_step(retention, io, now_ns);
+    const uint64_t after = backups_counts(backups).held_bytes;
+    if (after > before) backups->kept_bytes += after - before;
+    catalog_set_kept_bytes(catalog, backups->kept_bytes);
+    return more;
 }

@@ -176,6 +176,36 @@ Test(backups, stay_as_they_were_when_segments_are_merged_and_removed)
     world_close(&world);
 }
 
+/* Removing gives nothing back while a backup has the files: no more goes than would have been enough. */
+Test(backups, a_disk_that_is_full_of_backups_does_not_empty_the_store)
+{
+    struct world world = world_sim_new(1);
+    struct retention *retention;
+
+    sealed = true;
+    cr_assert_eq(world_open_catalog(&world), OK);
+    for (uint64_t seq = 1; seq <= 8; seq++) {
+        store_append_random(&world, 0, seq, monday_ns + seq * day_ns, seq, 30);
+        cr_assert_eq(segment_seal(world.catalog, world.io, 0), OK);
+    }
+    struct backups *const backups = backups_of(&world);
+    make(backups, &world, "one");
+    const uint64_t bytes = catalog_size(world.catalog).bytes, free_min = 1 << 20;
+    const struct retention_config config = {.free_min = free_min};
+    cr_assert_eq(retention_open(world.catalog, &config, NULL, NULL, &retention), OK);
+    sim_set_space(world.sim, free_min - bytes / 4, UINT64_C(1) << 30); /* a quarter is wanted, and stays so */
+    for (unsigned i = 0; i < 40; i++)
+        (void)backups_retain(backups, retention, world.io, monday_ns + 9 * day_ns);
+    const unsigned left = (unsigned)catalog_size(world.catalog).segments;
+    cr_assert(left >= 4 && left < 8, "%u segments are left", left);
+    cr_assert_eq(backups_remove(backups, world.io, "one"), OK); /* and as nothing is freed here: */
+    (void)backups_retain(backups, retention, world.io, monday_ns + 9 * day_ns);
+    cr_assert_lt(catalog_size(world.catalog).segments, left, "nothing is kept any more");
+    retention_close(retention, world.io);
+    backups_close(backups, world.io);
+    world_close(&world);
+}
+
 /* The start has closed them, and their footer is still to be written again. */
 Test(backups, copy_what_has_no_filters_yet)
 {
