@@ -14,7 +14,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import otlp
-from front_door import CTL, new_token
+from front_door import CTL, new_token, self_signed
 from harness import SPANMILL, Count, Server, require_programs, scratch_directory
 
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
@@ -106,18 +106,9 @@ def report(client, protocol, compression, stage, sent, result):
     print(f"{client:<8} {protocol:<5} {compression:<8} {stage:<14} {len(sent.by_trace):4d} traces {sent.spans:5d} spans  {result[0]:4d} equal {result[1]:4d} different", flush=True)
 
 
-def certificate(directory):
-    """(certificate, its key); it is its own authority."""
-    files = os.path.join(directory, "server.pem"), os.path.join(directory, "server.key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
-    os.chmod(files[1], 0o600)
-    return files
-
-
 def over_tls(directory):
     """The same traces over TLS with a token, as the SDKs are told by their environment; and without the token, in vain."""
-    pem, key = certificate(directory)
+    pem, key = self_signed(directory)
     tokens_file = os.path.join(directory, "tokens")
     token = new_token(tokens_file, "sdk", "ingest")
     server = Server(os.path.join(directory, "tls"), "--tls-cert-file", pem, "--tls-key-file", key, "--tls-listeners", "otlp-http,otlp-grpc",

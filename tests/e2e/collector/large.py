@@ -1,6 +1,6 @@
 """A Collector between clients and three Spanmill instances. See README.md; run by tests/e2e/collector/run.
 
-    scenario.py BUILD_FOLDER [ROW...]
+    large.py BUILD_FOLDER [ROW...]
 
 Rows: balanced   telemetrygen -> batch -> load balancing by trace id -> three instances, with each compression of gRPC; queues and
                  retries as the exporter has them by itself, one for each instance
@@ -10,135 +10,29 @@ Rows: balanced   telemetrygen -> batch -> load balancing by trace id -> three in
       jaeger     hand-made spans of Jaeger, thrift and gRPC, through the Collector
       zipkin     hand-made spans of Zipkin through the Collector and straight to Spanmill's own door: the same comes of them
 """
-import collections
 import json
 import os
 import re
-import socket
 import struct
 import subprocess
 import sys
 import time
-import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import otlp
-from harness import SPANMILL, Count, Server, fields, first, free_port, new_span_id, new_trace_id, require_programs, scratch_directory, spans_in
+from collector import RETRY, SETTLE_SECONDS, Collector, judge, rows_differ, sdk_spans, spans_stored, wait
+from harness import SPANMILL, Count, Server, free_port, new_span_id, new_trace_id, require_programs, scratch_directory
 
 BUILD, ROWS = sys.argv[1], sys.argv[2:] or ["balanced", "kill", "http", "jaeger", "zipkin"]
-COLLECTOR, TELEMETRYGEN = os.path.join(BUILD, "collector/otelcol"), os.path.join(BUILD, "collector/telemetrygen")
+COLLECTOR, TELEMETRYGEN = os.path.join(BUILD, "collector/large/otelcol"), os.path.join(BUILD, "collector/large/telemetrygen")
 GRPC = ("gzip", "zstd", "none", "snappy")
 HTTP = [("proto", compression) for compression in ("gzip", "zstd", "none", "snappy", "deflate", "zlib", "x-snappy-framed")] + \
        [("json", compression) for compression in ("gzip", "zstd", "none")]
 CHILDREN = 4           # spans of a trace beside its root
 # Newer Collectors name what comes from Zipkin's endpoints by conventions that are not stable yet; we keep to the stable names.
 ZIPKIN_NAMES = ["--feature-gates=-pkg.translator.zipkin.EmitV1NetworkConventions,-pkg.translator.zipkin.DontEmitV0NetworkConventions"]
-SETTLE_SECONDS = 60    # for what the Collector holds to be sent; on a free machine it takes one
 count = Count()
-
-
-class Collector:
-    """Pipelines by name, each with a receiver for OTLP of its own; in front of the ones for Jaeger and Zipkin."""
-
-    def __init__(self, directory, servers):
-        self.directory, self.servers = directory, servers
-        self.ports, self.receivers, self.exporters, self.pipelines = {}, {}, {}, {}
-        self.metrics_port = free_port()
-        self.process = None
-
-    def pipeline(self, name, exporter, config, *receivers):
-        self.ports[name] = free_port(), free_port()
-        self.receivers[f"otlp/{name}"] = {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{self.ports[name][0]}"},
-                                                        "http": {"endpoint": f"127.0.0.1:{self.ports[name][1]}"}}}
-        self.exporters[f"{exporter}/{name}"] = config
-        self.pipelines[f"traces/{name}"] = {"receivers": [f"otlp/{name}", *receivers], "processors": ["memory_limiter", "batch"],
-                                            "exporters": [f"{exporter}/{name}"]}
-
-    def start(self):
-        config = {
-            "receivers": self.receivers, "exporters": self.exporters,
-            "processors": {"batch": {"timeout": "200ms"}, "memory_limiter": {"check_interval": "1s", "limit_mib": 512}},
-            "service": {"pipelines": self.pipelines,
-                        "telemetry": {"metrics": {"level": "detailed", "readers": [{"pull": {"exporter": {"prometheus": {
-                            "host": "127.0.0.1", "port": self.metrics_port}}}}]}}}}
-        path = os.path.join(self.directory, "collector.yaml")  # JSON is YAML
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(config, file, indent=1)
-        with open(os.path.join(self.directory, "collector.log"), "wb") as log:
-            self.process = subprocess.Popen([COLLECTOR, "--config", f"file:{path}", *ZIPKIN_NAMES], stdout=log, stderr=log, env={**os.environ, "GOMEMLIMIT": "512MiB"})
-        wait("the Collector answers", self.metrics, 60)
-        wait("all receivers listen", lambda: self.metrics() and all(map(self.listens, self.listeners())), 60)
-
-    def listeners(self):
-        for receiver in self.receivers.values():
-            for listener in receiver.get("protocols", {"": receiver}).values():
-                yield int(listener["endpoint"].rpartition(":")[2])
-
-    @staticmethod
-    def listens(port):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    def log(self):
-        with open(os.path.join(self.directory, "collector.log"), encoding="utf-8", errors="replace") as file:
-            return file.read()
-
-    def metrics(self):
-        """[(name, labels as text, value)]"""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
-                text = answer.read().decode()
-        except OSError:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"the Collector ended with {self.process.returncode}:\n{self.log()[-3000:]}") from None
-            return None
-        return [(match[1], match[2] or "", float(match[3])) for match in re.finditer(r"^(\w+)(\{.*\})? (\S+)$", text, re.M)]
-
-    def sum(self, name, label):
-        """Of all series of that name (exporters of Prometheus add _total or a unit) with that text among their labels."""
-        return int(sum(value for metric, labels, value in self.metrics() if re.fullmatch(rf"otelcol_{name}(__\w+)?(_total)?", metric) and label in labels))
-
-    def counts(self, name):
-        """What the Collector says of a pipeline: accepted from clients; sent; given up."""
-        of_receiver, of_exporter = f'receiver="otlp/{name}"', f'/{name}'
-        return {"accepted": self.sum("receiver_accepted_spans", of_receiver), "refused": self.sum("receiver_refused_spans", of_receiver),
-                "sent": self.sum("exporter_sent_spans", of_exporter), "failed": self.sum("exporter_send_failed_spans", of_exporter),
-                "not queued": self.sum("exporter_enqueue_failed_spans", of_exporter), "queued": self.sum("exporter_queue_size", of_exporter)}
-
-    def dropped(self):
-        """Spans that any queue has given up, as the log tells it."""
-        return sum(int(number) for number in re.findall(r'"dropped_items": (\d+)', self.log()))
-
-    def settled(self, name):
-        """The counts, once everything that was accepted is sent or given up."""
-        def done():
-            counts = self.counts(name)
-            return counts if counts["queued"] == 0 and counts["sent"] + counts["failed"] + counts["not queued"] >= counts["accepted"] else None
-        try:
-            return wait(f"pipeline {name} is empty", done, SETTLE_SECONDS)
-        except RuntimeError:
-            return self.counts(name)
-
-    def stop(self):
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-
-
-def wait(what, condition, seconds):
-    end = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        if time.monotonic() > end:
-            raise RuntimeError(f"not within {seconds} s: {what}")
-        time.sleep(0.1)
 
 
 def generate(port, service, traces, rate=0, workers=2):
@@ -152,41 +46,6 @@ def finish(generator):
     return "" if generator.returncode == 0 else f"telemetrygen ended with {generator.returncode}: {errors[-300:]!r}"
 
 
-def traces_of(server, service):
-    """Trace id in hex -> (different spans, spans as stored)."""
-    found, cursor = {}, ""
-    while True:
-        page = server.search(f"service={service}&limit=1000" + (f"&cursor={cursor}" if cursor else ""))
-        for summary in page["traces"]:
-            status, _, body = server.trace(bytes.fromhex(summary["traceId"]))
-            if status != 200:
-                raise RuntimeError(f"trace {summary['traceId']}: status {status}")
-            ids = [first(span, 2) for span in spans_in(body)]
-            found[summary["traceId"]] = len(set(ids)), len(ids)
-        cursor = page.get("cursor")
-        if not cursor:
-            return found
-
-
-def judge(name, servers, counts, traces, per_trace):
-    """Every span is held, each trace whole on one instance; returns how many spans each holds. counts["sent"]: acknowledged."""
-    stores = [traces_of(server, name) for server in servers]
-    spans = [sum(different for different, _ in store.values()) for store in stores]
-    on = collections.Counter(trace for store in stores for trace in store)
-    given_up = counts["failed"] + counts["not queued"]
-    print(f"{name:<22} accepted {counts['accepted']:6d}  sent {counts['sent']:6d}  given up {given_up:4d}  held {' + '.join(map(str, spans))}", flush=True)
-    count.case(f"{name}: the Collector took every span of the clients", "" if counts["accepted"] == traces * per_trace else f"{counts}")
-    count.case(f"{name}: no span that Spanmill acknowledged is lost", "" if sum(spans) >= counts["sent"] > 0 else f"{spans}, sent {counts['sent']}")
-    count.case(f"{name}: the Collector gave none up", "" if given_up == 0 else f"{counts}")
-    count.case(f"{name}: every trace is there", "" if len(on) == traces else f"{len(on)} of {traces}")
-    count.case(f"{name}: each trace is on one instance", "" if all(places == 1 for places in on.values()) else f"{on.most_common(3)}")
-    torn = [trace for store in stores for trace, (different, _) in store.items() if different != per_trace]
-    count.case(f"{name}: each trace is whole", "" if not torn else f"{len(torn)} are not, the first is {torn[0]}")
-    twice = sum(stored - different for store in stores for different, stored in store.values())
-    count.case(f"{name}: no span is shown twice", "" if twice == 0 else f"{twice} are")
-    return spans
-
-
 # ---- rows -----------------------------------------------------------------------------------------------------------
 def row_balanced():
     running = [(name, generate(collector.ports[name][0], name, 200)) for name in GRPC]
@@ -198,7 +57,7 @@ def row_balanced():
     for name in GRPC:
         counts = collector.counts(name)
         counts["sent"], counts["failed"] = counts["accepted"], collector.dropped()  # the queues of the instances are not told of
-        spans = judge(name, servers, counts, 400, 1 + CHILDREN)
+        spans = judge(count, name, servers, counts, 400, 1 + CHILDREN)
         total = sum(spans)
         count.case(f"{name}: all instances have their share", "" if min(spans) > total / 3 / 3 else f"{spans}")
 
@@ -210,8 +69,8 @@ def row_kill():
                                os.path.join(directory, "capture")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     victim, kills = servers[1], 0
     for _ in range(2):
-        stored = victim.metrics_spans()
-        wait("the victim stores spans", lambda: victim.metrics_spans() > stored, 30)
+        stored = spans_stored(victim)
+        wait("the victim stores spans", lambda: spans_stored(victim) > stored, 30)
         victim.kill()
         kills += generator.poll() is None
         time.sleep(0.5)  # the Collector meets a dead address
@@ -224,7 +83,7 @@ def row_kill():
     sent = sdk_spans(os.path.join(directory, "capture"))
     counts["accepted"] -= sum(len(spans) for spans in sent.values())  # telemetrygen's alone
     counts["sent"] -= sum(len(spans) for spans in sent.values())
-    judge("kill", servers, counts, 800, 1 + CHILDREN)
+    judge(count, "kill", servers, counts, 800, 1 + CHILDREN)
     for trace_id, spans in sent.items():
         answers = [server.trace(trace_id) for server in servers]
         bodies = [body for status, _, body in answers if status == 200]
@@ -232,38 +91,11 @@ def row_kill():
         count.case(f"kill: SDK trace {trace_id.hex()}", problem)
 
 
-def sdk_spans(path):
-    """Trace id -> rows as they were sent, of the spans that a Collector hands on as they are."""
-    with open(path, "rb") as file:
-        data = file.read()
-    at, traces = 0, {}
-    while at < len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        for row in otlp.flat(otlp.from_protobuf("TracesData", data[at + 4:at + 4 + length])):
-            traces.setdefault(bytes.fromhex(row["span"]["traceId"]), []).append(row)
-        at += 4 + length
-    return traces
-
-
-def rows_differ(sent, got):
-    """By their text, in any order; the Collector knows no entity references of older protocols, all else must be the same."""
-    def texts(rows):
-        return sorted(json.dumps(row, sort_keys=True) for row in rows)
-    left, right = texts(sent), texts(got)
-    if left == right:
-        return ""
-    if len(left) != len(right):
-        return f"{len(left)} spans were sent, {len(right)} are there"
-    one, other = next((a, b) for a, b in zip(left, right) if a != b)
-    at = next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), 0)
-    return f"sent ...{one[max(0, at - 60):at + 60]}... got ...{other[max(0, at - 60):at + 60]}..."
-
-
 def row_http():
     running = [(f"{encoding}-{compression}", generate(collector.ports[f"{encoding}-{compression}"][0], f"{encoding}-{compression}", 20)) for encoding, compression in HTTP]
     for name, generator in running:
         count.case(f"{name}: telemetrygen", finish(generator))
-        judge(name, servers[:1], collector.settled(name), 40, 1 + CHILDREN)
+        judge(count, name, servers[:1], collector.settled(name), 40, 1 + CHILDREN)
 
 
 # ---- Jaeger ---------------------------------------------------------------------------------------------------------
@@ -412,11 +244,6 @@ def row_zipkin():
 
 
 # ---- all ------------------------------------------------------------------------------------------------------------
-def spans_stored(server):
-    return sum(value for name, value in server.metrics().items() if name.startswith("spanmill_spans_stored_total"))
-
-
-Server.metrics_spans = spans_stored
 require_programs(SPANMILL, COLLECTOR, TELEMETRYGEN)
 directory = scratch_directory("collector")
 zipkin_door = free_port()
@@ -424,12 +251,10 @@ servers = [Server(os.path.join(directory, f"data{number}"), *(["--zipkin", f"127
                   log=os.path.join(directory, f"server{number}.log")) for number in range(3)]
 for server in servers:
     server.start()
-collector = Collector(directory, servers)
+collector = Collector(COLLECTOR, directory, ["memory_limiter", "batch"], *ZIPKIN_NAMES)
 zipkin_receiver, jaeger_http, jaeger_grpc = free_port(), free_port(), free_port()
 collector.receivers["zipkin"] = {"endpoint": f"127.0.0.1:{zipkin_receiver}"}
 collector.receivers["jaeger"] = {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{jaeger_grpc}"}, "thrift_http": {"endpoint": f"127.0.0.1:{jaeger_http}"}}}
-RETRY = {"enabled": True, "initial_interval": "200ms", "max_interval": "1s", "max_elapsed_time": "5m"}
-
 
 def balancer(compression, one_queue):
     queue = {"sending_queue": {"enabled": one_queue}, "retry_on_failure": RETRY if one_queue else {"enabled": False}}
