@@ -10,8 +10,8 @@
  * A failed write or sync leaves a file of which nothing behind the last sync is known. It is never written or
  * synced again: with published blocks in it, it stays as it is, is read from, and the next start closes it;
  * without, it is removed. The next attempt gets a new file. So the same block can stand in two files after a
- * crash; it has one id and is used once (catalog_open.c), as long as both are there: so the file that it goes to is no input
- * of a merge before the next start, which sees what the first one has.
+ * crash, unless the first one is known to be gone for good; it has one id and is used once (catalog_open.c), as long as both
+ * are there: so the file that it goes to is no input of a merge before the next start, which sees what the first one has.
  */
 #include "catalog_private.h"
 
@@ -32,22 +32,30 @@ static void leave(struct catalog *catalog, struct segment_open *open)
     *open = (struct segment_open){.open = false};
 }
 
+/* True: not even a crash brings the file back. */
+static bool remove_empty(struct catalog *catalog, struct io *io, struct segment_open *open)
+{
+    const enum err err = segment_file_discard(catalog, io, open->file);
+
+    *open = (struct segment_open){.open = false};
+    return err == OK && io_dir_sync(io, catalog->dir) == OK;
+}
+
 static void abandon(struct catalog *catalog, struct io *io, struct segment_open *open,
                     const struct block_summary *failed, enum err err)
 {
     struct catalog_shard *const shard = &catalog->shards[open->identity.shard];
 
-    shard->copied = true;
-    shard->copied_seq = failed->seq;
     log_error("store", "segment cannot be written, it is not written to any more",
               "file=%s blocks=%" PRIu32 " err=\"%s\"", open->file->name, open->blocks, err_text(err));
     if (open->blocks == 0) {
-        segment_file_discard(catalog, io, open->file);
-        *open = (struct segment_open){.open = false};
-        return;
+        if (remove_empty(catalog, io, open)) return;
+    } else {
+        leave(catalog, open);
+        catalog_close_files(catalog, io);
     }
-    leave(catalog, open);
-    catalog_close_files(catalog, io);
+    shard->copied = true;
+    shard->copied_seq = failed->seq;
 }
 
 static enum err begin(struct catalog *catalog, struct io *io, uint16_t number,

@@ -111,7 +111,7 @@ struct catalog_shard {
     uint64_t sealed_lsn, next_seq; /* under the mutex */
     uint64_t next_segment;         /* the shard's caller */
     struct segment_open open;
-    bool copied; /* a failed append may have left block copied_seq in a file; the shard's caller */
+    bool copied; /* a failed append may have left block copied_seq in a file that stays; the shard's caller */
     uint64_t copied_seq;
 };
 
@@ -216,8 +216,11 @@ enum err segment_file_open(struct io *io, struct io_dir *dir, const char *name, 
 enum err segment_file_create(struct catalog *catalog, struct io *io, const char *suffix,
                              struct segment_identity *identity, struct segment_file **out);
 void segment_name(const struct segment_identity *identity, const char *suffix, char out[SEGMENT_NAME_BYTES]);
-/* Drops the reference and removes the file: it holds nothing. */
-void segment_file_discard(struct catalog *catalog, struct io *io, struct segment_file *file);
+/*
+ * Drops the reference and removes the file: it holds nothing. An error: it may still be there, which is logged; callers who do not
+ * mind let it be. It comes back after a crash unless the directory is synced, too.
+ */
+enum err segment_file_discard(struct catalog *catalog, struct io *io, struct segment_file *file);
 /* Exactly len bytes, of any alignment. ERR_CORRUPT: the file ends before. */
 enum err segment_file_read(const struct segment_file *file, struct io *io, uint64_t offset, void *buf,
                            size_t len);

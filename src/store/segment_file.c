@@ -148,7 +148,7 @@ static enum err write_header(struct io *io, const struct segment_file *file,
     return err;
 }
 
-void segment_file_discard(struct catalog *catalog, struct io *io, struct segment_file *file)
+enum err segment_file_discard(struct catalog *catalog, struct io *io, struct segment_file *file)
 {
     char name[SEGMENT_NAME_BYTES];
 
@@ -157,8 +157,9 @@ void segment_file_discard(struct catalog *catalog, struct io *io, struct segment
     segment_file_drop(catalog, file);
     pthread_mutex_unlock(&catalog->mutex);
     catalog_close_files(catalog, io);
-    if (io_unlink(io, catalog->dir, name) != OK)
-        log_warn("store", "could not remove an empty segment", "file=%s", name);
+    const enum err err = io_unlink(io, catalog->dir, name);
+    if (err != OK) log_warn("store", "could not remove an empty segment", "file=%s", name);
+    return err;
 }
 
 enum err segment_file_create(struct catalog *catalog, struct io *io, const char *suffix,
@@ -172,7 +173,7 @@ enum err segment_file_create(struct catalog *catalog, struct io *io, const char 
     TRY(make_file(catalog, io, suffix, identity, &file));
     const enum err err = write_header(io, file, identity);
     if (err != OK) {
-        segment_file_discard(catalog, io, file);
+        (void)segment_file_discard(catalog, io, file);
         return err;
     }
     *out = file;

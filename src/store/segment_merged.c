@@ -74,7 +74,7 @@ enum err segment_merged_begin(const struct catalog_view *view, struct io *io, ui
     TRY(segment_file_create(catalog, io, "tmp", &identity, &file));
     out->segment = object_make(file, &identity, level, inputs, count);
     if (out->segment == NULL) {
-        segment_file_discard(catalog, io, file);
+        (void)segment_file_discard(catalog, io, file);
         return ERR_NO_MEMORY;
     }
     pthread_mutex_lock(&catalog->mutex);

@@ -60,7 +60,7 @@ enum err segment_move_last(struct catalog *catalog, struct io *io, struct segmen
     TRY(segment_file_create(catalog, io, "seg", &identity, &file));
     const enum err err = write_new(catalog, io, &identity, file, from, moved);
     if (err != OK) {
-        segment_file_discard(catalog, io, file);
+        (void)segment_file_discard(catalog, io, file);
         return err;
     }
     segment_file_drop(catalog, file); /* the segment has its own reference */

@@ -252,6 +252,48 @@ Test(erasures, D10_a_damaged_block_is_told)
     world_close(&world);
 }
 
+/* Spans of all blocks but the trace's have to be there, whatever a crash leaves. */
+static void expect_erased_for_good(struct world *world, const struct trace_id *id, uint64_t spans)
+{
+    for (uint64_t image = 0; image < sim_images(world->sim); image++) {
+        struct world after = world_sim(sim_crash(world->sim, image, image + 1));
+        cr_assert_eq(world_open_catalog(&after), OK);
+        cr_assert_eq(all_spans_of(&after), spans);
+        const struct catalog_view *const view = catalog_acquire(after.catalog);
+        for (uint32_t i = 0; i < catalog_blocks(view); i++)
+            cr_assert_not(catalog_may_have_trace(view, after.io, i, filter_hash_trace(id->bytes)));
+        catalog_release(after.catalog, view);
+        world_close(&after);
+    }
+}
+
+/*
+ * D2: the first block of a file fails in its sync, and goes to another file. The first one is gone for good, so nothing holds up
+ * an erasure there.
+ */
+Test(erasures, D2_reach_what_had_failed_in_a_file_that_is_gone)
+{
+    struct world world = new_world();
+    struct erasures *const erasures = erasures_of(&world);
+    struct eraser *const eraser = eraser_of(&world, erasures);
+    struct pin like = pin_of_trace(0, 0);
+
+    like.selector.trace_id = fixture_trace(0, 1, 0);
+    sim_fail(world.sim, SIM_FAULT_SYNC, 1, ERR_IO, false);
+    cr_assert_eq(world_append(&world, 0, 1), ERR_IO);
+    cr_assert_eq(world_append(&world, 0, 1), OK);
+    cr_assert_eq(segment_seal(world.catalog, world.io, 0), OK);
+    const uint64_t spans = all_spans_of(&world), id = ask_for(erasures, &world, like);
+    work(eraser, &world);
+    const struct erasure erasure = erasure_of(erasures, id);
+    cr_assert_eq(erasure.state, ERASURE_DONE);
+    cr_assert_gt(erasure.spans, 0);
+    expect_erased_for_good(&world, &like.selector.trace_id, spans - erasure.spans);
+    eraser_close(eraser, world.io);
+    erasures_close(erasures);
+    world_close(&world);
+}
+
 /* More of them than a step reads: what is behind them is looked at all the same, and the job ends. */
 Test(erasures, D10_very_many_damaged_segments_are_told)
 {
