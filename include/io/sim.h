@@ -47,6 +47,13 @@ void sim_watch(struct sim *sim, sim_watch_fn *watch, void *context);
  */
 uint64_t sim_images(const struct sim *sim);
 struct sim *sim_crash(const struct sim *sim, uint64_t image, uint64_t seed);
+/* While it stays as it is, so do the images of this instant: between two events that only read. */
+uint64_t sim_changes(const struct sim *sim);
+/*
+ * Of all names, sizes and bytes that programs see, not of the clock and the dice: two crash images with one hash are the same to a
+ * restart, but for the time of day.
+ */
+uint64_t sim_disk_hash(const struct sim *sim);
 /* A random image instead: each pending sector old, new or (of the last write only) garbage; metadata
  * likewise. */
 struct sim *sim_crash_random(const struct sim *sim, uint64_t seed);

@@ -143,10 +143,17 @@ static const struct sim_plan *plan_due(struct sim *sim, enum sim_event_kind kind
     return due;
 }
 
+static bool changes_something(enum sim_event_kind kind)
+{
+    return kind != EVENT_READ && kind != EVENT_SIZE && kind != EVENT_LOCK && kind != EVENT_SPACE &&
+           kind != EVENT_DIR_LIST;
+}
+
 enum err sim__event(struct sim *sim, enum sim_event_kind kind, uint64_t a, uint64_t b, uint64_t c)
 {
     if (sim->watch != NULL) sim->watch(sim->watch_context, sim);
     sim->events++;
+    sim->changes += changes_something(kind);
     sim->now_ns += EVENT_MIN_NS + sim__roll(&sim->dice, EVENT_SPREAD_NS);
     const uint64_t said[] = {kind, a, b, c, sim->now_ns};
     sim->hash = hash_fast(said, sizeof said, sim->hash);
@@ -267,6 +274,16 @@ void sim_watch(struct sim *sim, sim_watch_fn *watch, void *context)
 uint64_t sim_events(const struct sim *sim)
 {
     return sim->events;
+}
+
+uint64_t sim_changes(const struct sim *sim)
+{
+    return sim->changes;
+}
+
+uint64_t sim_disk_hash(const struct sim *sim)
+{
+    return disk_hash(&sim->disk);
 }
 
 uint64_t sim_hash(const struct sim *sim)

@@ -2,12 +2,16 @@
 #include "sim_content.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct chunk {
     uint32_t refs;
+    bool hashed; /* since it was last written */
+    uint64_t hash;
     uint8_t bytes[CONTENT_CHUNK_BYTES];
 };
 
@@ -67,14 +71,19 @@ static struct content_table *own_table(struct content *content, size_t count)
     return table;
 }
 
+/* To be written: what is known of its bytes is forgotten. */
 static struct chunk *own_chunk(struct content_table *table, size_t index)
 {
     struct chunk *const old = table->chunk[index];
-    if (old != NULL && old->refs == 1) return old;
+    if (old != NULL && old->refs == 1) {
+        old->hashed = false;
+        return old;
+    }
 
     struct chunk *const chunk = old != NULL ? malloc(sizeof *chunk) : calloc(1, sizeof *chunk);
     assert(chunk != NULL);
     if (old != NULL) memcpy(chunk->bytes, old->bytes, sizeof chunk->bytes);
+    chunk->hashed = false;
     chunk->refs = 1;
     chunk_release(old);
     table->chunk[index] = chunk;
@@ -134,4 +143,25 @@ void content_cut(struct content *content, uint64_t offset)
     if (keep == 0 || table->chunk[first_whole - 1] == NULL) return;
     struct chunk *const chunk = own_chunk(table, first_whole - 1);
     memset(chunk->bytes + keep, 0, CONTENT_CHUNK_BYTES - keep);
+}
+
+/* Of the chunk, remembered: worlds share chunks, so most of a forked one has been hashed before. */
+static uint64_t chunk_hash(struct chunk *chunk)
+{
+    if (!chunk->hashed) chunk->hash = hash_fast(chunk->bytes, sizeof chunk->bytes, 0);
+    chunk->hashed = true;
+    return chunk->hash;
+}
+
+uint64_t content_hash(const struct content *content)
+{
+    static struct chunk zeros;
+    const struct content_table *const table = content->table;
+    uint64_t hash = 0;
+
+    for (size_t i = 0; table != NULL && i < table->count; i++) {
+        if (table->chunk[i] == NULL || chunk_hash(table->chunk[i]) == chunk_hash(&zeros)) continue;
+        hash += hash_mix(table->chunk[i]->hash, i);
+    }
+    return hash;
 }

@@ -23,6 +23,8 @@ void content_share(struct content *content, const struct content *from); /* repl
 void content_release(struct content *content);
 void content_read(const struct content *content, uint64_t offset, void *bytes, size_t len);
 void content_write(struct content *content, uint64_t offset, const void *bytes, size_t len);
+/* Equal bytes have equal hashes, whatever was written in whatever order; zeros at the end count as nothing. */
+uint64_t content_hash(const struct content *content);
 /* Everything from offset on reads as zeros again. */
 void content_cut(struct content *content, uint64_t offset);
 

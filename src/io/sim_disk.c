@@ -1,6 +1,8 @@
 /* The simulated disk; the model stands in sim_disk.h. Running out of memory ends the test. */
 #include "sim_disk.h"
 
+#include "base/hash.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +133,19 @@ uint32_t disk_find_path(const struct sim_disk *disk, const char *path)
         if (strcmp(full + skip, path) == 0 && (skip == 0 || full[skip - 1] == '/')) return entry->inode;
     }
     return SIM_NONE;
+}
+
+uint64_t disk_hash(const struct sim_disk *disk)
+{
+    uint64_t hash = disk->dirs_count;
+
+    for (size_t i = 0; i < disk->visible.count; i++) {
+        const struct sim_name *const name = &disk->visible.name[i];
+        const struct sim_inode *const file = &disk->inodes[name->inode];
+        const uint64_t named = hash_fast(name->text, strlen(name->text), name->dir);
+        hash += hash_mix(hash_mix(named, file->visible_bytes), content_hash(&file->visible));
+    }
+    return hash;
 }
 
 static struct sim_change *change_add(struct sim_disk *disk, enum sim_change_kind kind, uint32_t inode)

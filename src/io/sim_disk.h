@@ -90,6 +90,8 @@ void disk_dir_sync(struct sim_disk *disk, uint32_t dir);
 enum err disk_dir_remove(struct sim_disk *disk, const char *path);
 /* By full path or by its last components, as "journal/0/00000000". */
 uint32_t disk_find_path(const struct sim_disk *disk, const char *path);
+/* Of all visible names, sizes and bytes, whatever the order in which they came. */
+uint64_t disk_hash(const struct sim_disk *disk);
 /* Forgets inodes that no name, no handle and no pending change leads to. */
 void disk_sweep(struct sim_disk *disk);
 

@@ -143,6 +143,7 @@ static struct sim_flight *write_off(struct io *io, struct io_op *op, struct io_f
         done += pieces[i].len;
     }
     flight->pieces_count = pieces_count;
+    sim_of(io)->changes++;
     return flight;
 }
 

@@ -104,6 +104,7 @@ struct sim {
     uint64_t space_free_bytes, space_total_bytes;
 
     uint64_t events;
+    uint64_t changes;
     uint64_t hash;
     sim_watch_fn *watch;
     void *watch_context;

@@ -788,6 +788,101 @@ Test(sim, the_watcher_sees_the_world_before_each_event)
     sim_abandon(world.sim);
 }
 
+Test(sim, equal_disks_have_equal_hashes_and_no_others)
+{
+    struct world world = world_make(3, 4096);
+    struct io_file *const file = file_prepared(&world, "a", 16384, IO_DSYNC);
+    static uint8_t bytes[16384];
+    struct landing_pad pad = pad_make();
+    uint64_t hashes[16] = {0};
+
+    memset(bytes, 9, sizeof bytes);
+    io_write(world.io, &pad.op, file, bytes, sizeof bytes, 0);
+    EACH_IMAGE(world.sim, image, restart)
+    {
+        unsigned kept = 0;
+        for (unsigned i = 0; i < 4; i++)
+            kept |= (unsigned)(byte_at(restart, "data/a", i * 4096) == 9) << i;
+        if (hashes[kept] != 0) cr_assert_eq(sim_disk_hash(restart), hashes[kept], "the same again");
+        hashes[kept] = sim_disk_hash(restart);
+    }
+    for (unsigned i = 0; i < 16; i++)
+        for (unsigned j = 0; j < i; j++)
+            cr_assert_neq(hashes[i], hashes[j], "%x and %x", i, j);
+    sim_abandon(world.sim);
+}
+
+Test(sim, the_hash_of_a_disk_knows_names_sizes_and_what_is_written_later)
+{
+    struct world world = world_make(3, 512);
+    struct io_file *const file = file_prepared(&world, "a", 4096, 0);
+    const uint64_t zeros = sim_disk_hash(world.sim);
+
+    MUST(io_write_now(world.io, file, "x", 1, 0));
+    const uint64_t written = sim_disk_hash(world.sim);
+    cr_assert_neq(written, zeros);
+    MUST(io_write_now(world.io, file, "", 1, 0));
+    cr_assert_eq(sim_disk_hash(world.sim), zeros, "bytes count, not that they were written");
+    MUST(io_file_allocate(world.io, file, 0, 8192));
+    const uint64_t longer = sim_disk_hash(world.sim);
+    cr_assert_neq(longer, zeros);
+    MUST(io_rename(world.io, world.dir, "a", "b"));
+    cr_assert_neq(sim_disk_hash(world.sim), longer);
+    MUST(io_rename(world.io, world.dir, "b", "a"));
+    cr_assert_eq(sim_disk_hash(world.sim), longer);
+    sim_abandon(world.sim);
+}
+
+static uint64_t images_hash(struct sim *sim)
+{
+    uint64_t hash = sim_images(sim);
+
+    EACH_IMAGE(sim, image, restart) hash += sim_disk_hash(restart);
+    return hash;
+}
+
+struct image_watch {
+    uint64_t changes, hash;
+    unsigned same, grown;
+};
+
+static void watch_images(void *context, struct sim *sim)
+{
+    struct image_watch *const watch = context;
+    const uint64_t changes = sim_changes(sim), hash = images_hash(sim);
+
+    if (watch->changes == changes) {
+        cr_assert_eq(hash, watch->hash);
+        watch->same++;
+    } else {
+        watch->grown += hash != watch->hash;
+    }
+    *watch = (struct image_watch){changes, hash, watch->same, watch->grown};
+}
+
+Test(sim, images_are_the_same_until_something_changes)
+{
+    struct world world = world_make(3, 512);
+    struct image_watch watch = {0};
+    uint8_t bytes[1024];
+    size_t count;
+
+    sim_watch(world.sim, watch_images, &watch);
+    struct io_file *const file = file_open(&world, "a", IO_CREATE | IO_WRITABLE);
+    for (unsigned i = 0; i < 4; i++) {
+        memset(bytes, (int)i + 1, sizeof bytes);
+        MUST(io_write_now(world.io, file, bytes, sizeof bytes, i * 512));
+        MUST(io_read_now(world.io, file, bytes, sizeof bytes, 0, &count));
+        MUST(io_read_now(world.io, file, bytes, sizeof bytes, 0, &count));
+        if (i % 2) MUST(io_datasync_now(world.io, file));
+        MUST(io_rename(world.io, world.dir, i % 2 ? "b" : "a", i % 2 ? "a" : "b"));
+        if (i % 2) MUST(io_dir_sync(world.io, world.dir));
+    }
+    cr_assert_gt(watch.same, 3u);
+    cr_assert_gt(watch.grown, 8u);
+    sim_abandon(world.sim);
+}
+
 Test(sim, a_restarted_world_can_be_used_and_crash_again)
 {
     struct world world = world_make(3, 512);
