@@ -5,16 +5,20 @@
  *   sim_crash --images N --seed S [--per-workload N] [--requests N] [--bug NAME] [--first] [--hash] [--verbose]
  *
  * A workload (workload.h) drawn from the seed runs through the real shard, journal, sealer and catalog.
- * Before each event the disk's crash images are taken: per pending write none, all, every prefix, every
+ * Before each event that finds something changed the disk's crash images are taken: per pending write none, all, every prefix, every
  * suffix, every hole, with the rest lost or kept, then random ones. Each image is started in a world of its
  * own, read back through the readers of queries, and compared with the model (model.h):
  *
  *   1  acknowledged <= recovered <= sent, whole requests, no span doubled, none altered
  *   2  what is recovered is a prefix of the journal, no shorter than what was answered or visible
- *   3  one image in four lives on: it takes further requests, which must be answered and visible, and
+ *   3  one distinct image in four lives on: it takes further requests, which must be answered and visible, and
  *      what the first life lost stays lost; that life crashes, too, at some event, and then stops
- *   4  one image in eight crashes in the middle of its recovery and is started again
+ *   4  one distinct image in eight crashes in the middle of its recovery and is started again
  *   5  answers come in the order of the requests, with rising positions
+ *
+ * An image that is equal to one of the same workload, in its bytes and in what was promised, is not started again: it has been
+ * judged. It counts all the same; the line before the last says how many there were. What an image is draws whether it crashes
+ * in its recovery and lives on, so equal ones would do the same.
  *
  * From each workload at most 2,500 images are taken, evenly (--per-workload); then the next seed's begins,
  * until N images have been tried. The sector size is 512 or 4096 bytes in turn; in two workloads of four some
@@ -30,6 +34,7 @@
  * fail.
  */
 #include "life.h"
+#include "seen.h"
 
 #include "base/log.h"
 #include "base/seeded_bug.h"
@@ -54,8 +59,10 @@ struct campaign {
     uint64_t seed, images_max, per_workload, requests;
     bool hash, first, verbose;
     /* state */
-    uint64_t images, second_lives, nested;
-    uint64_t counts[4]; /* by verdict */
+    uint64_t images, equal, second_lives, nested;
+    struct seen seen;           /* in the workload that runs */
+    uint64_t changes, promises; /* sim_changes() and model_hash() when images were last taken */
+    uint64_t counts[4];         /* by verdict */
     uint64_t shown, verdicts_hash;
     uint64_t workload_seed, workload_images; /* of the workload that runs */
     uint64_t stride;                         /* takes one image in so many */
@@ -216,37 +223,54 @@ static void try_image(struct sim *image, const struct model *model, unsigned mus
 
 /* ---- the main life ---------------------------------------------------------------------------------- */
 
-static void try_images(struct sim *sim, unsigned must, uint64_t images)
+/* Unless it is equal to one that was tried. What it is draws whether it lives on. */
+static void try_distinct(struct sim *image, uint64_t promises, unsigned must)
 {
-    const struct life *life = campaign.main_life;
+    const uint64_t key = hash_mix(sim_disk_hash(image), promises);
 
+    if (!seen_add(&campaign.seen, key, 1)) {
+        campaign.equal++;
+        sim_close(image);
+        return;
+    }
+    try_image(image, &campaign.main_life->model, must, 1, hash_mix(campaign.workload_seed, key));
+}
+
+static void try_images(struct sim *sim, unsigned must, uint64_t images, uint64_t promises)
+{
     for (uint64_t image = 0; image < images + RANDOM_PER_EVENT; image++) {
         if (campaign.workload_images++ % campaign.stride != 0) continue;
         if (campaign.images == campaign.images_max) return;
-        const uint64_t random = hash_mix(campaign.workload_seed * 1000003 + campaign.workload_images, 17);
+        const uint64_t dice = hash_mix(campaign.workload_seed * 1000003 + campaign.workload_images, 17);
         campaign.image = image;
         campaign.images++;
-        try_image(image < images ? sim_crash(sim, image, random) : sim_crash_random(sim, random),
-                  &life->model, must, 1, random);
+        try_distinct(image < images ? sim_crash(sim, image, dice) : sim_crash_random(sim, dice), promises,
+                     must);
         if (campaign.images % 5000 == 0) {
-            printf("%" PRIu64 " images, %" PRIu64 " second lives, %" PRIu64 " nested crashes\n",
-                   campaign.images, campaign.second_lives, campaign.nested);
+            printf("%" PRIu64 " images, %" PRIu64 " of them equal to others, %" PRIu64
+                   " second lives, %" PRIu64 " nested crashes\n",
+                   campaign.images, campaign.equal, campaign.second_lives, campaign.nested);
             fflush(stdout);
         }
     }
 }
 
+/* Where nothing was written or answered since the event before, a crash finds what it found there. */
 static void before_event(void *context, struct sim *sim)
 {
     struct life *life = context;
-    const uint64_t images = sim_images(sim);
+    const unsigned must = life_promised(life);
+    const uint64_t promises = model_hash(&life->model, must), changes = sim_changes(sim);
 
     campaign.event = sim_events(sim);
-    if (campaign.counting) {
+    if (campaign.changes == changes && campaign.promises == promises) return;
+    campaign.changes = changes;
+    campaign.promises = promises;
+    const uint64_t images = sim_images(sim);
+    if (campaign.counting)
         campaign.counted += images + RANDOM_PER_EVENT;
-        return;
-    }
-    try_images(sim, life_promised(life), images);
+    else
+        try_images(sim, must, images, promises);
 }
 
 /* Runs one workload from an empty disk to an orderly stop, with `before_event` watching. */
@@ -260,10 +284,13 @@ static uint64_t run_workload(uint64_t seed)
     unsigned prefix = 0;
 
     campaign.main_life = life;
+    campaign.changes = UINT64_MAX;
     life->serving = false;
     life->trims = campaign_trims();
     life->model = nothing;
     const bool faults = seed % 4 >= 2;
+    for (unsigned depth = 0; depth <= DEPTH_MAX; depth++)
+        lives[depth]->fails = faults;
     workload_make(&workload, seed,
                   &(struct workload_shape){.first_id = 1,
                                            .requests = (unsigned)campaign.requests,
@@ -296,6 +323,7 @@ static uint64_t try_workload(uint64_t seed)
 {
     campaign.workload_seed = seed;
     campaign.workload_images = 0;
+    seen_clear(&campaign.seen);
     campaign.counting = true;
     campaign.counted = 0;
     run_workload(seed);
@@ -367,22 +395,27 @@ int main(int argc, char **argv)
     signal(SIGABRT, on_abort);
     lives_open();
     uint64_t hash = 0;
-    for (uint64_t seed = campaign.seed; campaign.images < campaign.images_max; seed++) {
+    uint64_t seed = campaign.seed;
+    for (; campaign.images < campaign.images_max; seed++) {
         hash = hash_mix(hash ^ try_workload(seed), seed);
     }
-    uint64_t merge_steps = 0, rewrites = 0, erased = 0, failures = 0, drops = 0;
+    uint64_t merge_steps = 0, rewrites = 0, erased = 0, failures = 0, drops = 0, incomplete = 0;
     for (unsigned depth = 0; depth <= DEPTH_MAX; depth++) {
         merge_steps += lives[depth]->merge_steps;
         rewrites += lives[depth]->rewrites;
         erased += lives[depth]->erased;
         failures += lives[depth]->failures;
         drops += lives[depth]->drops;
+        incomplete += lives[depth]->incomplete;
     }
     lives_close();
+    seen_deinit(&campaign.seen);
     if (campaign.hash) printf("hash=%016" PRIx64 "\n", hash);
-    printf("second_lives=%" PRIu64 " nested=%" PRIu64 " merge_steps=%" PRIu64 " rewrites=%" PRIu64
-           " erased_spans=%" PRIu64 " failed_writes=%" PRIu64 " of_them_gone=%" PRIu64 "\n",
-           campaign.second_lives, campaign.nested, merge_steps, rewrites, erased, failures, drops);
+    printf("seeds=%" PRIu64 "-%" PRIu64 " equal=%" PRIu64 " second_lives=%" PRIu64 " nested=%" PRIu64
+           " merge_steps=%" PRIu64 " rewrites=%" PRIu64 " erased_spans=%" PRIu64 " failed_writes=%" PRIu64
+           " of_them_gone=%" PRIu64 " incomplete_erasures=%" PRIu64 "\n",
+           campaign.seed, seed - 1, campaign.equal, campaign.second_lives, campaign.nested, merge_steps,
+           rewrites, erased, failures, drops, incomplete);
     printf("images=%" PRIu64 " lost=%" PRIu64 " doubled=%" PRIu64 " wrong=%" PRIu64 " seed=%" PRIu64 "\n",
            campaign.images, campaign.counts[LOST], campaign.counts[DOUBLED], campaign.counts[WRONG],
            campaign.seed);
