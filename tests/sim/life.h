@@ -258,14 +258,13 @@ static inline void life__on_sealed(void *context, uint64_t span_id, struct slice
     ((bool *)context)[span_id >> 32 < WORKLOAD_IDS_MAX ? span_id >> 32 : 0] = true;
 }
 
-/* What lies in segments may leave from now on, unless it is pinned. */
+/* What lies in segments may leave from now on, unless it is pinned. Other lives may be lived while this one reads. */
 static inline void life__expose(struct life *life)
 {
-    static bool sealed[WORKLOAD_IDS_MAX];
+    bool sealed[WORKLOAD_IDS_MAX] = {false};
     const struct world__emit emit = {life__on_sealed, sealed};
     const struct catalog_view *const view = catalog_acquire(life->world.catalog);
 
-    memset(sealed, 0, sizeof sealed);
     for (uint32_t i = 0; i < catalog_blocks(view); i++)
         (void)world__block(life->world.pool_io, view, i, &emit);
     catalog_release(life->world.catalog, view);
