@@ -2,20 +2,22 @@
  * Retention: one list of rules, of which the first that speaks of a segment decides; the oldest segments first.
  *
  *   pins    a trace in it is pinned: its spans stay, whole, whatever the rules below say (store/pins.h)
- *   age     no span of the segment arrived within it
+ *   service no span of the segment arrived within the age of its service: the segment leaves, but for spans of services
+ *           that are kept longer
+ *   age     the same of all services that no rule names
  *   bytes   the segments together are larger
  *   free    the file system has less room left
  *
- * A segment leaves as a whole, or, when pins hold a small part of it, but for that part; what pins hold the most of stays as it
- * is, and the next one is looked at.
+ * A segment leaves as a whole, or, when pins hold a small part of it or some services are kept longer, but for that part; what
+ * pins hold the most of stays as it is, and the next one is looked at.
  *
  * Time is that of arrival, by the server's clock, so that what clients say about time neither keeps nor removes anything.
  * The server's clock may be wrong, too: a horizon is never further on than what has arrived last, plus the time that
  * has passed since by a clock that does not jump, plus a day; and a pass by age that would remove more than half of all
  * bytes waits for a day, and says so. Pins end by the same horizon.
  *
- * What shards had reached in segments that go is kept, in a segment without blocks, when nothing else says it: the
- * journal must not bring expired spans back, and no block number is given twice.
+ * What shards had reached in segments that go is kept, in a segment without blocks: the journal must not bring expired spans
+ * back, and no block number is given twice. It also keeps the ledger of what has gone.
  *
  *   retention_open() -> retention_step() now and then, on the thread of the compactor, with its io -> retention_close()
  */
@@ -32,10 +34,20 @@ struct io;
 struct pins;
 struct selector_matcher;
 
+enum { RETENTION_SERVICES_MAX = 32 };
+
+/* Spans of a service have an age of their own. */
+struct retention_service {
+    const char *name;
+    uint64_t age_ns; /* 0: for ever */
+};
+
 struct retention_config {
-    uint64_t age_ns;    /* 0: for ever */
-    uint64_t bytes_max; /* 0: no limit */
-    uint64_t free_min;  /* bytes; 0: no limit */
+    uint64_t age_ns;                          /* of all others; 0: for ever */
+    uint64_t bytes_max;                       /* 0: no limit */
+    uint64_t free_min;                        /* bytes; 0: no limit */
+    const struct retention_service *services; /* borrowed; the first with the name counts */
+    uint32_t services_count;
 };
 
 enum retention_reason { RETENTION_AGE, RETENTION_BYTES, RETENTION_FREE, RETENTION_REASONS };
@@ -70,8 +82,10 @@ uint64_t retention_horizon(struct retention *retention, struct io *io, uint64_t 
 struct retention_row {
     uint64_t arrival_min_ns, arrival_max_ns;
     uint64_t spans, bytes;
-    uint64_t held_spans; /* that pins keep; all of them: the segment stays as it is */
+    uint64_t
+        held_spans; /* that stay, for pins or services that are kept longer; all: the segment stays as it is */
     uint64_t held_bytes; /* an estimate when it is a part */
+    bool by_service;     /* only services that are over age leave; else what stays is pinned */
     uint64_t pin_id;     /* of those that hold it the one that ends last; 0: none, or the list is damaged */
     enum retention_reason reason;
 };

@@ -9,6 +9,7 @@
 #include "config.h"
 
 #include "server/exchange.h"
+#include "service_rules.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -434,6 +435,13 @@ static enum err check_origins(const struct options *options, char error[OPTION_E
     return OK;
 }
 
+static enum err check_services(const struct options *options, char error[OPTION_ERROR_MAX])
+{
+    struct service_rules rules;
+
+    return service_rules_parse(options_text(options, OPTION_RETENTION_SERVICES), &rules, error);
+}
+
 static enum err check_tls(const struct options *options, char error[OPTION_ERROR_MAX])
 {
     unsigned bits;
@@ -457,6 +465,7 @@ enum err config_check(const struct options *options, char error[OPTION_ERROR_MAX
     TRY(check_tls(options, error));
     TRY(check_exposure(options, error));
     TRY(check_origins(options, error));
+    TRY(check_services(options, error));
     if (file % 4096 != 0) return fail(error, "journal.file: not a multiple of 4KiB");
     if (cap / file < 2) return fail(error, "journal.cap: less than two files of journal.file");
     if (file < 2 * body) return fail(error, "journal.file: less than twice limits.body");

@@ -199,6 +199,8 @@ static uint64_t free_min(const struct world *world)
 struct retention_config keeper_retention(const struct world *world)
 {
     return (struct retention_config){
+        .services = world->service_rules.rules,
+        .services_count = world->service_rules.count,
         .age_ns = options_number(world->options, OPTION_RETENTION_AGE),
         .bytes_max = options_number(world->options, OPTION_RETENTION_BYTES),
         .free_min = free_min(world),
@@ -218,6 +220,7 @@ bool keeper_is_sealed(void *world, uint32_t ticket)
 enum err keeper_open_rules(struct world *world)
 {
     const uint64_t instance = world->superblock.instance;
+    char wrong[OPTION_ERROR_MAX]; /* nothing is: the configuration has been checked */
 
     TRY(pins_open(world->io, world->data_dir, instance, &world->pins));
     TRY(erasures_open(world->io, world->data_dir, instance, &world->erasures));
@@ -230,6 +233,8 @@ enum err keeper_open_rules(struct world *world)
                                               .context = world},
                      &world->backups));
     TRY(selection_open(&world->selection));
+    TRY(service_rules_parse(options_text(world->options, OPTION_RETENTION_SERVICES), &world->service_rules,
+                            wrong));
     world->retention = keeper_retention(world);
     const struct selector_matcher matcher = selection_matcher(world->selection);
     return retention_open(world->catalog, &world->retention, world->pins, &matcher, &world->keeping);

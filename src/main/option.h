@@ -91,6 +91,8 @@ enum option_switch { SWITCH_OFF, SWITCH_ON, SWITCH_AUTO };
       "a window of segments is merged so long after its end")                                                \
     X(RETENTION_AGE, "retention.age", DURATION, "30d", "0s", "36500d",                                       \
       "segments whose spans all arrived before are removed; 0s: kept for ever")                              \
+    X(RETENTION_SERVICES, "retention.services", TEXT, "", "", "",                                            \
+      "services whose spans are kept for another time, such as debug=1d, payments=365d; 0s: for ever")       \
     X(RETENTION_BYTES, "retention.bytes", SIZE, "0B", "0B", "1024TiB",                                       \
       "the oldest segments are removed when all together are larger; 0B: no limit")                          \
     X(RETENTION_FREE, "retention.free", SIZE, "1GiB", "0B", "1024TiB",                                       \

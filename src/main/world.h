@@ -17,6 +17,7 @@
 #include "query/query.h"
 #include "server/ops.h"
 #include "server/server.h"
+#include "service_rules.h"
 #include "shard/shard.h"
 #include "store/superblock.h"
 
@@ -80,6 +81,7 @@ struct world {
     const char *origins[CONFIG_NAMES_MAX];
     size_t origins_count;
     char origins_text[OPTION_TEXT_MAX];
+    struct service_rules service_rules;
 
     struct identity *identity; /* who is let in */
     struct io *io;             /* the leader's, plain */

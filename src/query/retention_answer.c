@@ -13,6 +13,11 @@ struct leaving {
 
 static void put_held(struct json *json, const struct retention_row *row)
 {
+    if (row->by_service) {
+        json_member_uint_quoted(json, "keptSpans", row->held_spans);
+        json_member_uint_quoted(json, "keptBytes", row->held_bytes);
+        return;
+    }
     json_member_uint_quoted(json, "pinnedSpans", row->held_spans);
     json_member_uint_quoted(json, "pinnedBytes", row->held_bytes);
     if (row->pin_id != 0) json_member_uint_quoted(json, "pin", row->pin_id);
@@ -27,8 +32,8 @@ static bool put_row(void *context, const struct retention_row *row)
     leaving->segments += row->held_spans < row->spans;
     leaving->spans += row->spans - row->held_spans;
     leaving->bytes += row->bytes - row->held_bytes;
-    leaving->held_segments += row->held_spans > 0;
-    leaving->held_spans += row->held_spans;
+    if (!row->by_service) leaving->held_segments += row->held_spans > 0;
+    if (!row->by_service) leaving->held_spans += row->held_spans;
     if (leaving->listed == leaving->limit) return true;
     leaving->listed++;
     json_object_begin(json);
@@ -66,6 +71,16 @@ static void put_limits(struct json *json, const struct retention_config *limits)
     json_member_uint_quoted(json, "ageNano", limits->age_ns);
     json_member_uint_quoted(json, "bytes", limits->bytes_max);
     json_member_uint_quoted(json, "freeBytes", limits->free_min);
+    json_key(json, "services");
+    json_array_begin(json);
+    for (uint32_t i = 0; i < limits->services_count; i++) {
+        json_object_begin(json);
+        json_key(json, "service");
+        json_text(json, limits->services[i].name);
+        json_member_uint_quoted(json, "ageNano", limits->services[i].age_ns);
+        json_object_end(json);
+    }
+    json_array_end(json);
     json_object_end(json);
 }
 

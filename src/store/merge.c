@@ -370,12 +370,17 @@ static enum err leave_out(struct merge *merge, const struct stream *stream, uint
     return OK;
 }
 
-static bool takes_row(const struct merge *merge, const struct stream *stream)
+static enum err takes_row(const struct merge *merge, const struct stream *stream, bool *takes)
 {
     const struct merge_sieve *const sieve = merge->sieve;
+    struct row_origin origin;
 
-    return sieve->takes_row == NULL ||
-           sieve->takes_row(sieve->context, stream->blocks[stream->next - 1], stream->row);
+    *takes = sieve->takes_row == NULL ||
+             sieve->takes_row(sieve->context, stream->blocks[stream->next - 1], stream->row);
+    if (!*takes || sieve->takes_span == NULL) return OK;
+    TRY(row_mover_origin(stream->mover, stream->row, &origin));
+    *takes = sieve->takes_span(sieve->context, &stream->trace, origin.service);
+    return OK;
 }
 
 static enum err take_row(struct merge *merge, struct stream *stream)
@@ -418,9 +423,11 @@ static bool block_is_full(const struct live_block *live)
 static enum err take_rows(struct merge *merge, struct stream *stream)
 {
     for (; stream->rows_left > 0; stream->rows_left--, stream->row++) {
-        const enum err err = takes_row(merge, stream)
-                                 ? take_row(merge, stream)
-                                 : leave_out(merge, stream, stream->row, merge->sieve->left_out_as);
+        bool takes;
+        enum err err = takes_row(merge, stream, &takes);
+        if (err == OK)
+            err = takes ? take_row(merge, stream)
+                        : leave_out(merge, stream, stream->row, merge->sieve->left_out_as);
         if (err != OK) return found_damage(merge, stream, err);
     }
     forget_pages(stream);

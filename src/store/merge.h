@@ -30,10 +30,11 @@ struct merge_tools;
 enum err merge_tools_open(struct merge_tools **out);
 void merge_tools_close(struct merge_tools *tools);
 
-/* What a merge takes. Either may be NULL: all. block is a number in the view. */
+/* What a merge takes. Each may be NULL: all. block is a number in the view. */
 struct merge_sieve {
     bool (*takes_trace)(void *context, const struct trace_id *id);
     bool (*takes_row)(void *context, uint32_t block, uint32_t row);
+    bool (*takes_span)(void *context, const struct trace_id *id, struct slice service);
     void *context;
     enum ledger_count left_out_as; /* what becomes of the others, in the ledger */
 };

@@ -30,6 +30,8 @@ struct sifting {
     struct rewrite *rewrite; /* NULL: none is under way */
     const struct catalog_view *view;
     struct retention_leaver leaver;
+    const struct retention_config *config;
+    struct pin_guard *guard; /* NULL: no pins */
     struct merge_sieve sieve;
 };
 
@@ -39,6 +41,7 @@ struct retention {
     struct retention_counts counts;
     struct pins *pins;       /* NULL: none */
     struct pin_guard *guard; /* NULL without pins */
+    struct service_ages *ages;
     struct sifting sifting;
     uint64_t waiting_since_ns;        /* monotonic; 0: no pass waits */
     uint64_t rest_until_ns;           /* monotonic; nothing is written again before */
@@ -56,9 +59,13 @@ enum err retention_open(struct catalog *catalog, const struct retention_config *
     retention->catalog = catalog;
     retention->config = *config;
     retention->pins = pins;
-    if (pins != NULL && pin_guard_open(pins, matcher, PIN_GUARD_TRACES_MAX, &retention->guard) != OK) {
+    enum err err = service_ages_open(&retention->ages);
+    if (err == OK && pins != NULL)
+        err = pin_guard_open(pins, matcher, PIN_GUARD_TRACES_MAX, &retention->guard);
+    if (err != OK) {
+        service_ages_close(retention->ages);
         free(retention);
-        return ERR_NO_MEMORY;
+        return err;
     }
     pthread_mutex_init(&retention->mutex, NULL);
     *out = retention;
@@ -158,7 +165,7 @@ static void tell(struct retention *retention, const struct retention_leaver *lea
     retention->counts.bytes[leaver->reason] += bytes;
     log_info("store", "segment expired",
              "file=%s reason=\"%s\" arrival_max_s=%" PRIu64 " spans=%" PRIu64 " bytes=%" PRIu64
-             " spans_pinned=%" PRIu64,
+             " spans_kept=%" PRIu64,
              segment->file->name, reasons[leaver->reason],
              (uint64_t)(segment_arrival_max(segment) / NS_PER_S), spans, bytes, left->spans);
 }
@@ -168,6 +175,15 @@ static void tell(struct retention *retention, const struct retention_leaver *lea
 static bool is_pinned(void *context, const struct trace_id *id)
 {
     return pin_guard_keeps(context, id);
+}
+
+/* Of a service that is kept longer, or pinned. */
+static bool stays(void *context, const struct trace_id *id, struct slice service)
+{
+    const struct sifting *const sifting = context;
+
+    return !service_is_over(sifting->config, sifting->leaver.over, service) ||
+           (sifting->guard != NULL && pin_guard_keeps(sifting->guard, id));
 }
 
 static void end_sifting(struct retention *retention, struct io *io)
@@ -186,11 +202,12 @@ static enum err begin_sifting(struct retention *retention, struct io *io, const 
 {
     struct sifting *const sifting = &retention->sifting;
 
-    *sifting = (struct sifting){.view = view,
-                                .leaver = *leaver,
-                                .sieve = {.takes_trace = is_pinned,
-                                          .context = retention->guard,
-                                          .left_out_as = ledger_counts[leaver->reason]}};
+    *sifting = (struct sifting){
+        .view = view, .leaver = *leaver, .config = &retention->config, .guard = retention->guard};
+    sifting->sieve = leaver->over != 0
+                         ? (struct merge_sieve){.takes_span = stays, .context = sifting}
+                         : (struct merge_sieve){.takes_trace = is_pinned, .context = retention->guard};
+    sifting->sieve.left_out_as = ledger_counts[leaver->reason];
     return rewrite_open(retention->catalog, io, view, leaver->number, &sifting->sieve, &sifting->rewrite);
 }
 
@@ -199,9 +216,9 @@ static enum err finish_sifting(struct retention *retention, struct io *io)
 {
     struct sifting *const sifting = &retention->sifting;
 
-    if (!pins_hold(retention->pins, pin_guard_list(retention->guard))) return OK;
+    if (retention->pins != NULL && !pins_hold(retention->pins, pin_guard_list(retention->guard))) return OK;
     const enum err err = rewrite_finish(sifting->rewrite, io);
-    pins_let_go(retention->pins);
+    if (retention->pins != NULL) pins_let_go(retention->pins);
     TRY(err);
     const struct rewrite_outcome left = rewrite_outcome(sifting->rewrite);
     tell(retention, &sifting->leaver, &left);
@@ -308,6 +325,8 @@ static enum err look(struct retention *retention, struct io *io, uint64_t now_ns
     struct catalog *const catalog = retention->catalog;
     struct retention_facts facts = {.config = &retention->config,
                                     .guard = retention->guard,
+                                    .ages = retention->ages,
+                                    .io = io,
                                     .may_rewrite = io_now_ns(io) >= retention->rest_until_ns};
     struct retention_plan plan = {.leavers = NULL};
     uint64_t total_bytes;
@@ -364,6 +383,7 @@ void retention_close(struct retention *retention, struct io *io)
 {
     retention_pause(retention, io);
     if (retention->guard != NULL) pin_guard_close(retention->guard);
+    service_ages_close(retention->ages);
     pthread_mutex_destroy(&retention->mutex);
     free(retention);
 }
@@ -381,6 +401,7 @@ static void show(const struct retention_plan *plan, const struct retention_quest
                                           .bytes = segment_bytes(segment),
                                           .held_spans = leaver->held.spans,
                                           .held_bytes = leaver->held_bytes,
+                                          .by_service = leaver->over != 0,
                                           .pin_id = leaver->held.pin_id,
                                           .reason = leaver->reason};
         if (!question->visit(question->context, &row)) return;
@@ -388,7 +409,7 @@ static void show(const struct retention_plan *plan, const struct retention_quest
 }
 
 static enum err preview(struct retention *retention, const struct retention_question *question,
-                        struct pin_guard *guard, bool *waits)
+                        struct pin_guard *guard, struct service_ages *ages, bool *waits)
 {
     const struct catalog_view *const view = catalog_acquire(retention->catalog);
     const struct retention_facts facts = {
@@ -396,6 +417,8 @@ static enum err preview(struct retention *retention, const struct retention_ques
         .horizon_ns = horizon(retention, view, question->io, question->now_ns),
         .free_bytes = question->free_bytes,
         .guard = guard,
+        .ages = ages,
+        .io = question->io,
         .may_rewrite = true};
     struct retention_plan plan;
 
@@ -416,10 +439,14 @@ enum err retention_preview(struct retention *retention, const struct retention_q
                            bool *waits)
 {
     struct pin_guard *guard = NULL;
+    struct service_ages *ages;
 
-    if (retention->pins != NULL)
-        TRY(pin_guard_open(retention->pins, question->matcher, PIN_GUARD_TRACES_MAX, &guard));
-    const enum err err = preview(retention, question, guard, waits);
+    TRY(service_ages_open(&ages));
+    enum err err = retention->pins == NULL
+                       ? OK
+                       : pin_guard_open(retention->pins, question->matcher, PIN_GUARD_TRACES_MAX, &guard);
+    if (err == OK) err = preview(retention, question, guard, ages, waits);
     if (guard != NULL) pin_guard_close(guard);
+    service_ages_close(ages);
     return err;
 }

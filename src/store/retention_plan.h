@@ -5,6 +5,7 @@
 #define STORE_RETENTION_PLAN_H
 
 #include "pin_guard.h"
+#include "service_ages.h"
 #include "store/retention.h"
 
 struct retention_facts {
@@ -12,7 +13,9 @@ struct retention_facts {
     uint64_t horizon_ns; /* by which age is measured */
     uint64_t free_bytes;
     struct pin_guard *guard; /* begun with the version; NULL: no pins */
-    bool may_rewrite;        /* else what pins hold a part of stays as it is */
+    struct service_ages *ages;
+    struct io *io;    /* for ledgers */
+    bool may_rewrite; /* else what pins or services hold a part of stays as it is */
 };
 
 /* A segment that a rule speaks of. */
@@ -20,7 +23,8 @@ struct retention_leaver {
     struct segment *segment;
     uint32_t number; /* in the version */
     enum retention_reason reason;
-    struct pin_share held; /* spans 0: it goes; all: it stays; else it is written again */
+    service_set over;      /* the services that leave; 0: all */
+    struct pin_share held; /* what stays. spans 0: it goes; all: it stays; else it is written again */
     uint64_t held_bytes;
 };
 static inline bool retention_stays(const struct retention_leaver *leaver)

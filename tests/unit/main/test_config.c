@@ -1,6 +1,7 @@
 /* U7: the configuration's sources, and what stops the start with file:line. */
 #include "config.h"
 #include "server/exchange.h"
+#include "service_rules.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -192,6 +193,26 @@ Test(config_check, A15_refuses_addresses_beyond_loopback)
     cr_assert_eq(options_set(&options, OPTION_EXPOSURE, "true", error), OK);
     cr_expect_eq(config_check(&options, error), OK);
     cr_expect(config_is_exposed(&options));
+}
+
+Test(config_check, U7_ages_of_services_are_rules)
+{
+    static const char *const wrong[] = {"debug", "=1d", "debug=", "debug=soon", "cart=1d,debug"};
+    static struct service_rules rules;
+    char many[OPTION_TEXT_MAX] = "";
+
+    cr_assert_eq(service_rules_parse(" debug=1d, a=b=12h,,payments=0s", &rules, error), OK);
+    cr_assert_eq(rules.count, 3);
+    cr_expect_str_eq(rules.rules[1].name, "a=b");
+    cr_expect_eq(rules.rules[1].age_ns, UINT64_C(12) * 3600 * 1000000000);
+    cr_expect_eq(rules.rules[2].age_ns, 0);
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cr_expect_eq(check_with(OPTION_RETENTION_SERVICES, wrong[i]), ERR_MALFORMED, "%s", wrong[i]);
+        cr_expect_not_null(strstr(error, "retention.services"), "%s", error);
+    }
+    for (unsigned i = 0; i <= RETENTION_SERVICES_MAX; i++)
+        memcpy(many + strlen(many), "s=1d,", 6);
+    cr_expect_eq(service_rules_parse(many, &rules, error), ERR_MALFORMED);
 }
 
 Test(config_check, U7_origins_look_like_origins)
