@@ -345,7 +345,7 @@ Test(routes, retention_says_what_would_leave)
     config.retention = (struct retention_config){.bytes_max = 7};
     if (!start()) return;
     cr_assert_eq(get("/query/v1/retention", ""), 200);
-    cr_assert(body_has("\"limits\":{\"ageNano\":\"0\",\"bytes\":\"7\",\"freeBytes\":\"0\"}"));
+    cr_assert(body_has("\"limits\":{\"ageNano\":\"0\",\"bytes\":\"7\",\"freeBytes\":\"0\",\"services\":[]}"));
     cr_assert(body_has("\"store\":{\"segments\":1,\"blocks\":1,"));
     cr_assert(body_has("\"leaving\":[{\"reason\":\"bytes\",") && body_has("\"leavingSegments\":1,"));
     cr_assert_eq(get("/query/v1/retention?bytes=0", ""), 200);
