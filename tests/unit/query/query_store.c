@@ -8,6 +8,7 @@
 #include "ledger_answer.h"
 #include "retention_answer.h"
 #include "search.h"
+#include "stories.h"
 #include "trace.h"
 
 #include <criterion/criterion.h>
@@ -122,6 +123,19 @@ void store_end(struct store *store, enum store_fate fate)
     }
     cr_assert_eq(block_encode(store->encoder, store->open, &encoded), OK);
     cr_assert_eq(segment_append(store->catalog, store->io, 0, &encoded), OK);
+}
+
+void store_place(struct store *store, const struct stories *stories, unsigned fates)
+{
+    store_reset(store);
+    for (unsigned part = 0; part < 3; part++) {
+        size_t len;
+        uint8_t *const body = stories_body(stories, part * 20, 20, &len);
+        store_begin(store);
+        store_add(store, slice_of(body, len));
+        store_end(store, fates >> part & 1 ? STORE_SEALED : STORE_LIVE);
+        free(body);
+    }
 }
 
 void store_close_segment(struct store *store)

@@ -45,6 +45,9 @@ void store_begin(struct store *store);
 void store_add(struct store *store, struct slice body);
 enum store_fate { STORE_LIVE, STORE_SEALED };
 void store_end(struct store *store, enum store_fate fate);
+/* The stories' 60 spans in three blocks, live or sealed by the bits of fates, in place of what was there. */
+struct stories;
+void store_place(struct store *store, const struct stories *stories, unsigned fates);
 /* Writes the footer of the open segment, so that filters are asked on disk. */
 void store_close_segment(struct store *store);
 

@@ -12,19 +12,6 @@
 static struct store store;
 static const uint64_t MINUTE_NS = UINT64_C(60) * 1000000000;
 
-static void place(const struct stories *stories, unsigned fates)
-{
-    store_reset(&store);
-    for (unsigned part = 0; part < 3; part++) {
-        size_t len;
-        uint8_t *const body = stories_body(stories, part * 20, 20, &len);
-        store_begin(&store);
-        store_add(&store, slice_of(body, len));
-        store_end(&store, fates >> part & 1 ? STORE_SEALED : STORE_LIVE);
-        free(body);
-    }
-}
-
 /* The answer without what it says of blocks; the caller's to free. */
 static char *answer_to(const char *query)
 {
@@ -60,10 +47,10 @@ Test(ledger_answer, is_the_same_wherever_spans_lie)
     for (uint64_t seed = 1; seed < 6; seed++) {
         stories_make(&stories, seed, 60, 20);
         for (unsigned i = 0; i < sizeof queries / sizeof queries[0]; i++) {
-            place(&stories, 0);
+            store_place(&store, &stories, 0);
             char *const live = answer_to(queries[i]);
             for (unsigned fates = 1; fates < 8; fates++) {
-                place(&stories, fates);
+                store_place(&store, &stories, fates);
                 if (fates % 2 == 0) store_close_segment(&store);
                 char *const now = answer_to(queries[i]);
                 cr_assert_str_eq(now, live);
@@ -83,7 +70,7 @@ Test(ledger_answer, has_every_span_under_its_service_and_minute)
 
     store_open(&store);
     stories_make(&stories, 3, 60, 20);
-    place(&stories, 2);
+    store_place(&store, &stories, 2);
     char *const text = answer_to("step=minute");
     cr_assert_eq(number_in(text, "\"total\"", "received"), 60);
     cr_assert_eq(number_in(text, "\"total\"", "stored"), 60);
@@ -113,7 +100,7 @@ Test(ledger_answer, bounds_are_those_of_minutes_and_rows)
 
     store_open(&store);
     stories_make(&stories, 4, 60, 20);
-    place(&stories, 1);
+    store_place(&store, &stories, 1);
     const uint64_t minute = stories.spans[7].start_ns / MINUTE_NS;
     uint64_t within = 0;
     for (unsigned i = 0; i < stories.count; i++)

@@ -66,19 +66,6 @@ static void check(const struct name *names, unsigned count, bool services, const
     asked_free(&asked);
 }
 
-static void place(const struct stories *stories, unsigned fates)
-{
-    store_reset(&store);
-    for (unsigned part = 0; part < 3; part++) {
-        size_t len;
-        uint8_t *const body = stories_body(stories, part * 20, 20, &len);
-        store_begin(&store);
-        store_add(&store, slice_of(body, len));
-        store_end(&store, fates >> part & 1 ? STORE_SEALED : STORE_LIVE);
-        free(body);
-    }
-}
-
 static void check_services(const struct stories *stories)
 {
     struct name names[64];
@@ -108,7 +95,7 @@ Test(names, are_those_of_all_spans)
     for (unsigned seed = 0; seed < 8; seed++) {
         struct stories stories;
         stories_make(&stories, seed, 60, 5);
-        place(&stories, seed);
+        store_place(&store, &stories, seed);
         check_services(&stories);
         check_operations(&stories, "cart", "service=cart");
         check_operations(&stories, "front end", "service=front+end");
@@ -125,7 +112,7 @@ Test(names, follow_bounds_of_time)
 
     store_open(&store);
     stories_make(&stories, 3, 60, 5);
-    place(&stories, 5);
+    store_place(&store, &stories, 5);
     check(NULL, 0, true, "end=2023-01-01T00:00:00Z");
     check(NULL, 0, true, "start=now");
     stories.count = 60;
@@ -180,7 +167,7 @@ Test(names, are_the_same_when_they_are_remembered)
     for (unsigned seed = 0; seed < 8; seed++) {
         struct stories stories;
         stories_make(&stories, seed, 60, 5);
-        place(&stories, 7);
+        store_place(&store, &stories, 7);
         ask_all(first, sizeof first, &coverage);
         cr_assert_eq(coverage.blocks, 3);
         const uint64_t events = sim_events(store.sim);
@@ -203,7 +190,7 @@ Test(names, of_a_damaged_block_are_not_listed_though_remembered)
 
     store_open(&store);
     stories_make(&stories, 1, 60, 5);
-    place(&stories, 7);
+    store_place(&store, &stories, 7);
     ask_all(text, sizeof text, &coverage);
     for (uint64_t seq = 1; seq <= 3; seq++)
         catalog_fence(store.catalog, 0, seq);
@@ -225,7 +212,7 @@ Test(names, are_not_remembered_of_a_block_that_could_not_be_read)
 
     store_open(&store);
     stories_make(&stories, 2, 60, 5);
-    place(&stories, 7);
+    store_place(&store, &stories, 7);
     ask_all(sound, sizeof sound, &coverage);
     for (uint64_t nth = 1;; nth++) {
         store_forget_blocks(&store);
