@@ -7,14 +7,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric_text.h"
 #include "io/gate.h"
 #include "io/io.h"
 #include "store/disk_note.h"
 #include "world.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 enum { BESIDE_MAX = 2, ALONE_MAX = 16 };
 
@@ -96,51 +95,32 @@ void disk_close(struct world *world)
 
 /* ---- metrics -------------------------------------------------------------------------------------------- */
 
-struct text {
-    char *to;
-    size_t len, capacity;
-};
-
-__attribute__((format(printf, 2, 3))) static void print(struct text *text, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    const int len = vsnprintf(text->to + text->len, text->capacity - text->len, format, arguments);
-    va_end(arguments);
-    if (len > 0 && (size_t)len < text->capacity - text->len) text->len += (size_t)len;
-}
-
-static void print_head(struct text *text, const char *name, const char *kind, const char *help)
-{
-    print(text, "# HELP spanmill_%s %s\n# TYPE spanmill_%s %s\n", name, help, name, kind);
-}
-
 /* format and value of one class's counts, called `of` there */
 #define EACH_CLASS(text, counts, name, kind, help, format, value)                                            \
     do {                                                                                                     \
-        print_head(text, name, kind, help);                                                                  \
+        metric_text_head(text, name, kind, help);                                                            \
         for (unsigned i = IO_ENCODE; i < IO_CLASSES; i++) {                                                  \
             const struct io_gate_counts of = (counts)[i];                                                    \
-            print(text, "spanmill_" name "{class=\"%s\"} " format "\n", io_class_name((enum io_class)i),     \
-                  value);                                                                                    \
+            metric_text_print(text, "spanmill_" name "{class=\"%s\"} " format "\n",                          \
+                              io_class_name((enum io_class)i), value);                                       \
         }                                                                                                    \
     } while (0)
 
 size_t disk_metrics(char *to, size_t capacity)
 {
     struct io_gate *const gate = shown;
-    struct text text = {.to = to, .capacity = capacity};
+    struct metric_text text = {.to = to, .capacity = capacity};
     struct io_gate_counts counts[IO_CLASSES];
 
     if (gate == NULL) return 0;
     const struct io_gate_limits limits = io_gate_limits(gate);
     for (unsigned i = 0; i < IO_CLASSES; i++)
         counts[i] = io_gate_counts(gate, (enum io_class)i);
-    print_head(&text, "gate_beside_max", "gauge", "transfers that may be in flight beside a journal write");
-    print(&text, "spanmill_gate_beside_max %u\n", limits.beside_max);
-    print_head(&text, "gate_in_flight", "gauge", "transfers in flight that have passed the disk gate");
-    print(&text, "spanmill_gate_in_flight %u\n", io_gate_flying(gate));
+    metric_text_head(&text, "gate_beside_max", "gauge",
+                     "transfers that may be in flight beside a journal write");
+    metric_text_print(&text, "spanmill_gate_beside_max %u\n", limits.beside_max);
+    metric_text_head(&text, "gate_in_flight", "gauge", "transfers in flight that have passed the disk gate");
+    metric_text_print(&text, "spanmill_gate_in_flight %u\n", io_gate_flying(gate));
     EACH_CLASS(&text, counts, "gate_waiting", "gauge", "threads that wait at the disk gate", "%" PRIu64,
                of.waiting);
     EACH_CLASS(&text, counts, "gate_passes_total", "counter", "transfers that have passed the disk gate",

@@ -13,11 +13,11 @@
 #include "server/ops.h"
 
 #include "base/metric.h"
+#include "base/metric_text.h"
 #include "io/io.h"
 #include "shard/shard.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,34 +141,19 @@ static void handle_ready(struct exchange *exchange, void *context)
 /* ---- metrics --------------------------------------------------------------------------------------------
  */
 
-struct text {
-    char *buf;
-    size_t len;
-};
-
-__attribute__((format(printf, 2, 3))) static void print(struct text *text, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    const int len = vsnprintf(text->buf + text->len, METRICS_TEXT_MAX - text->len, format, arguments);
-    va_end(arguments);
-    if (len > 0 && (size_t)len < METRICS_TEXT_MAX - text->len) text->len += (size_t)len;
-}
-
-static void print_metric(struct text *text, const struct ops_config *config, enum metric_id id,
+static void print_metric(struct metric_text *text, const struct ops_config *config, enum metric_id id,
                          const char *kind, const char *name, const char *help)
 {
-    print(text, "# HELP spanmill_%s %s\n# TYPE spanmill_%s %s\n", name, help, name, kind);
+    metric_text_head(text, name, kind, help);
     for (size_t i = 0; i < config->sets_count; i++)
-        print(text, "spanmill_%s{shard=\"%s\"} %" PRIu64 "\n", name, config->set_names[i],
-              metric_get(config->sets[i], id));
+        metric_text_print(text, "spanmill_%s{shard=\"%s\"} %" PRIu64 "\n", name, config->set_names[i],
+                          metric_get(config->sets[i], id));
 }
 
 static void handle_metrics(struct exchange *exchange, void *context)
 {
     struct ops *const ops = context;
-    struct text text = {.buf = ops->text};
+    struct metric_text text = {.to = ops->text, .capacity = METRICS_TEXT_MAX};
 
 #define COUNTER                 "counter"
 #define GAUGE                   "gauge"
@@ -178,9 +163,9 @@ static void handle_metrics(struct exchange *exchange, void *context)
 #undef GAUGE
 #undef COUNTER
     if (ops->config.process_metrics != NULL)
-        text.len += ops->config.process_metrics(text.buf + text.len, METRICS_TEXT_MAX - text.len);
+        text.len += ops->config.process_metrics(text.to + text.len, METRICS_TEXT_MAX - text.len);
     exchange_answer(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, 0,
-                    slice_of(text.buf, text.len));
+                    slice_of(text.to, text.len));
 }
 
 /* ---- sealing on demand ----------------------------------------------------------------------------------
