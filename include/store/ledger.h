@@ -43,6 +43,13 @@ enum ledger_count {
         LEDGER_COUNTS
 };
 
+/* Of Unix time: 2^64 ns are some 3 * 10^8 of them. */
+#define LEDGER_MINUTE_NS UINT64_C(60000000000)
+static inline uint32_t ledger_minute(uint64_t ns)
+{
+    return (uint32_t)(ns / LEDGER_MINUTE_NS);
+}
+
 /* How long the time of a row is. */
 enum ledger_step { LEDGER_MINUTE, LEDGER_HOUR, LEDGER_DAY, LEDGER_EVER, LEDGER_STEPS };
 
@@ -98,6 +105,7 @@ bool ledger_sort(struct ledger *ledger);
 uint64_t ledger_total(const struct ledger *ledger, enum ledger_count count);
 
 bool ledger_row_balances(const struct ledger_row *row);
+bool ledger_balances(const struct ledger *ledger); /* every row */
 /* Do both say the same of one count, service by service and time by time? Makes the finer one as coarse as the other. */
 bool ledger_agree(struct ledger *a, struct ledger *b, enum ledger_count count);
 

@@ -233,6 +233,12 @@ static inline struct slice live_bytes(const struct live_block *live, uint32_t of
 {
     return slice_of(live->arena + offset, len);
 }
+static inline struct slice live_service(const struct live_block *live, uint32_t resource)
+{
+    const struct live_envelope *const at = &live->resources[resource];
+
+    return live_bytes(live, at->service_offset, at->service_len);
+}
 struct slice live_pair_bytes(const struct live_block *live,
                              uint32_t pair); /* the value of a string-like pair */
 struct attribute live_attribute(const struct live_block *live, uint32_t pair);

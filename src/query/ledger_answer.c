@@ -4,11 +4,8 @@
  */
 #include "ledger_answer.h"
 
-#include "base/clock.h"
 #include "coverage.h"
 #include "store/ledger.h"
-
-static const uint64_t MINUTE_NS = 60 * NS_PER_S;
 
 struct gathering {
     struct work *work;
@@ -22,9 +19,9 @@ struct gathering {
 /* Whole minutes: those that begin within the bounds. */
 static struct ledger_range range_of(const struct request *request)
 {
-    const uint64_t first = request->first_ns / MINUTE_NS + (request->first_ns % MINUTE_NS != 0);
+    const uint32_t first = ledger_minute(request->first_ns) + (request->first_ns % LEDGER_MINUTE_NS != 0);
 
-    return (struct ledger_range){(uint32_t)first, (uint32_t)(request->last_ns / MINUTE_NS)};
+    return (struct ledger_range){first, ledger_minute(request->last_ns)};
 }
 
 static enum err add_live(struct gathering *gathering)
@@ -85,7 +82,7 @@ static void put_row(struct json *json, const struct ledger *ledger, const struct
     json_key(json, "service");
     json_string(json, ledger_service_name(ledger, row->service));
     if (ledger_step(ledger) != LEDGER_EVER)
-        json_member_uint_quoted(json, "startUnixNano", row->minute * MINUTE_NS);
+        json_member_uint_quoted(json, "startUnixNano", row->minute * LEDGER_MINUTE_NS);
     put_counts(json, row->counts);
     json_object_end(json);
 }

@@ -21,7 +21,7 @@ static enum err match_resources(struct live_match *match, struct arena *arena)
     for (uint32_t i = 0; i < count; i++) {
         const struct live_envelope *const at = &live->resources[i];
         match->resources[i] = predicate_resource(match->predicate, live_bytes(live, at->offset, at->len),
-                                                 live_bytes(live, at->service_offset, at->service_len));
+                                                 live_service(live, i));
         any |= match->resources[i];
     }
     match->none |= !any;

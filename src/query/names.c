@@ -64,9 +64,8 @@ static enum err add_live_row(struct names *names, const struct live_block *live,
     if (seen->given && seen->resource == pattern->resource && seen->name == name && seen->kind == kind)
         return OK;
     *seen = (struct recent_row){pattern->resource, name, kind, true};
-    const struct live_envelope *const resource = &live->resources[pattern->resource];
-    return add(names, live_bytes(live, resource->service_offset, resource->service_len),
-               live_pair_bytes(live, pattern->name), pattern->kind);
+    return add(names, live_service(live, pattern->resource), live_pair_bytes(live, pattern->name),
+               pattern->kind);
 }
 
 static enum err add_live(struct names *names, const struct live_view *view)

@@ -93,7 +93,6 @@ static enum err add_live_row(struct gathering *gathering, const struct live_matc
     const struct live_block *const live = match->view->block;
     const struct live_row *const row = &live->rows[index];
     const struct live_pattern *const pattern = &live->patterns[row->pattern];
-    const struct live_envelope *const resource = &live->resources[pattern->resource];
     const struct summary_span span = {
         .start_ns = row->start_ns,
         .duration_ns = duration_of(row->start_ns, row->end_ns),
@@ -101,7 +100,7 @@ static enum err add_live_row(struct gathering *gathering, const struct live_matc
         .error = pattern->status_code == STATUS_ERROR,
         .is_root = !(pattern->bits & ROW_PARENT_PRESENT) || span_id_is_zero(&row->parent_span_id),
         .matched = live_match_row(match, index),
-        .service = live_bytes(live, resource->service_offset, resource->service_len),
+        .service = live_service(live, pattern->resource),
         .name = live_pair_bytes(live, pattern->name),
     };
 

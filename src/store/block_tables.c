@@ -262,11 +262,6 @@ static void note_operation(struct job *job, const struct live_pattern *pattern)
                      (const struct operation *)(const void *)encoder->operations.ptr, count - 1);
 }
 
-static struct slice service_of(const struct live_block *live, uint32_t resource)
-{
-    return live_bytes(live, live->resources[resource].service_offset, live->resources[resource].service_len);
-}
-
 static bool group_services(struct job *job)
 {
     struct block_encoder *const encoder = job->encoder;
@@ -279,9 +274,9 @@ static bool group_services(struct job *job)
     uint32_t *const table = job_array(&encoder->operation_table, places, sizeof *table, 0xff);
     if (services == NULL || table == NULL) return false;
     for (uint32_t i = 0; i < count; i++) {
-        const struct slice service = service_of(live, i);
+        const struct slice service = live_service(live, i);
         uint32_t place = (uint32_t)hash64(service.ptr, service.len) & (places - 1);
-        while (table[place] != UNASSIGNED && !slice_equal(service_of(live, table[place]), service))
+        while (table[place] != UNASSIGNED && !slice_equal(live_service(live, table[place]), service))
             place = (place + 1) & (places - 1);
         if (table[place] == UNASSIGNED) table[place] = i;
         services[i] = table[place];

@@ -350,10 +350,7 @@ static enum err compare_ledger(struct verify *verify, struct ledger *said, struc
     if (err == OK) err = block_ledger_count(verify->reader, counted);
     if (is_fault(err)) tell(verify, "the ledger cannot be read");
     if (err != OK) return is_fault(err) ? OK : err;
-    bool balances = true;
-    for (uint32_t i = 0; i < ledger_rows(said); i++)
-        balances = balances && ledger_row_balances(ledger_row(said, i));
-    if (!balances) tell(verify, "a row of the ledger does not add up");
+    if (!ledger_balances(said)) tell(verify, "a row of the ledger does not add up");
     if (!ledger_agree(said, counted, LEDGER_STORED)) tell(verify, "the ledger does not have the rows");
     return OK;
 }

@@ -5,14 +5,12 @@
 #include "store/ledger.h"
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/fingerprint.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { PLACES_MIN = 256, NOT_THERE = UINT32_MAX };
-static const uint64_t MINUTE_NS = 60 * NS_PER_S;
 
 struct service {
     uint32_t offset, len; /* of its name in the arena */
@@ -309,15 +307,10 @@ static struct ledger_row *room_for(struct ledger *ledger, uint32_t service, uint
     }
 }
 
-static uint32_t minute_of(uint64_t start_ns)
-{
-    return (uint32_t)(start_ns / MINUTE_NS); /* 2^64 ns are some 3 * 10^8 minutes */
-}
-
 void ledger_add(struct ledger *ledger, uint32_t service, uint64_t start_ns, enum ledger_count count,
                 uint64_t spans)
 {
-    struct ledger_row *const row = room_for(ledger, service, minute_of(start_ns));
+    struct ledger_row *const row = room_for(ledger, service, ledger_minute(start_ns));
 
     if (row != NULL) row->counts[count] += spans;
 }
@@ -326,7 +319,7 @@ void ledger_add(struct ledger *ledger, uint32_t service, uint64_t start_ns, enum
 void ledger_move(struct ledger *ledger, struct slice service, uint64_t start_ns, enum ledger_count from,
                  enum ledger_count to, uint64_t spans)
 {
-    const uint32_t minute = coarse(minute_of(start_ns), ledger->step);
+    const uint32_t minute = coarse(ledger_minute(start_ns), ledger->step);
     uint32_t number = ledger_service(ledger, service);
 
     if (ledger->nameless && *row_place(ledger, number, minute) == NOT_THERE) number = 0;
@@ -430,6 +423,13 @@ bool ledger_row_balances(const struct ledger_row *row)
     for (unsigned i = LEDGER_RECEIVED + 1; i < LEDGER_COUNTS; i++)
         accounted += row->counts[i];
     return row->counts[LEDGER_RECEIVED] == accounted;
+}
+
+bool ledger_balances(const struct ledger *ledger)
+{
+    for (uint32_t i = 0; i < ledger->rows_count; i++)
+        if (!ledger_row_balances(&ledger->rows[i])) return false;
+    return true;
 }
 
 /* Is every count of a in b? */

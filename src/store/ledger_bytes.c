@@ -1,10 +1,6 @@
 #include "ledger_bytes.h"
 
-#include "base/clock.h"
-
 #include <stdlib.h>
-
-static const uint64_t MINUTE_NS = 60 * NS_PER_S;
 
 enum { FLAG_NAMELESS = 1, HEAD_BYTES = 2 };
 
@@ -92,7 +88,7 @@ static enum err read_rows(struct reading *reading)
         TRY(read_row(reading, &row));
         for (unsigned count = 0; count < LEDGER_COUNTS; count++)
             if (row.counts[count] > 0)
-                ledger_add(reading->into, reading->numbers[row.service], row.minute * MINUTE_NS,
+                ledger_add(reading->into, reading->numbers[row.service], row.minute * LEDGER_MINUTE_NS,
                            (enum ledger_count)count, row.counts[count]);
     }
     return reading->wire.at == reading->wire.end ? OK : ERR_CORRUPT;

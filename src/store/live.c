@@ -13,11 +13,10 @@
 #include "live_template.h"
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "base/hash.h"
 #include "codec/wire.h"
+#include "store/ledger.h"
 
-static const uint64_t MINUTE_NS = 60 * NS_PER_S;
 static_assert((uint32_t)LIVE_NO_RESOURCE == (uint32_t)NO_ID, "what the writer has before the first one");
 
 /* ---- lists of attributes ---------------------------------------------------------------------------- */
@@ -365,7 +364,7 @@ static enum err on_scope(void *context, const struct scope_view *scope, struct o
 static bool is_like(const struct live_rejection *rejection, const struct live_rejection *next)
 {
     return rejection->resource == next->resource && rejection->why == next->why &&
-           rejection->start_ns / MINUTE_NS == next->start_ns / MINUTE_NS;
+           ledger_minute(rejection->start_ns) == ledger_minute(next->start_ns);
 }
 
 static enum err on_rejected(void *context, uint64_t start_ns, enum otlp_rejection why)

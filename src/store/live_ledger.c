@@ -1,13 +1,10 @@
 /* The rows of a live block, and what was rejected beside them, as a ledger. */
 #include "live_writer.h"
 
-#include "base/clock.h"
 #include "store/ledger.h"
 #include "store/live.h"
 
 #include <stdlib.h>
-
-static const uint64_t MINUTE_NS = 60 * NS_PER_S;
 
 /* What was counted last; spans of a kind come in runs. */
 enum { RUNS = 64 };
@@ -19,8 +16,8 @@ struct run {
 static void end_run(struct ledger *into, struct run *run)
 {
     if (run->spans == 0) return;
-    ledger_add(into, run->service, run->minute * MINUTE_NS, LEDGER_RECEIVED, run->spans);
-    ledger_add(into, run->service, run->minute * MINUTE_NS, LEDGER_STORED, run->spans);
+    ledger_add(into, run->service, run->minute * LEDGER_MINUTE_NS, LEDGER_RECEIVED, run->spans);
+    ledger_add(into, run->service, run->minute * LEDGER_MINUTE_NS, LEDGER_STORED, run->spans);
     run->spans = 0;
 }
 
@@ -32,7 +29,7 @@ static void count_rows(const struct live_block *live, uint32_t rows, const uint3
     for (uint32_t i = 0; i < rows; i++) {
         const struct live_row *const row = &live->rows[i];
         const uint32_t service = services[live->patterns[row->pattern].resource];
-        const uint32_t minute = (uint32_t)(row->start_ns / MINUTE_NS);
+        const uint32_t minute = ledger_minute(row->start_ns);
         struct run *const run = &runs[(service + minute * 7) % RUNS];
         if (run->spans > 0 && (run->service != service || run->minute != minute)) end_run(into, run);
         run->service = service;
@@ -57,11 +54,6 @@ static void count_rejections(const struct live_block *live, uint32_t count, cons
     }
 }
 
-static struct slice service_of(const struct live_block *live, uint32_t resource)
-{
-    return live_bytes(live, live->resources[resource].service_offset, live->resources[resource].service_len);
-}
-
 void live_ledger(const struct live_block *live, const struct live_counts *counts, struct ledger *into)
 {
     uint32_t *const services = malloc((counts->resources + 1) * sizeof *services);
@@ -71,7 +63,7 @@ void live_ledger(const struct live_block *live, const struct live_counts *counts
         return;
     }
     for (uint32_t i = 0; i < counts->resources; i++)
-        services[i] = ledger_service(into, service_of(live, i));
+        services[i] = ledger_service(into, live_service(live, i));
     count_rows(live, counts->rows, services, into);
     count_rejections(live, counts->rejections, services, into);
     free(services);

@@ -317,7 +317,6 @@ enum err segment_look_ledger(struct segment_look *look, struct ledger *into, loo
     const struct segment segment = {
         .file = look->own->file,
         .ledger = {.offset = look->ledger_offset, .bytes = look->ledger_bytes, .crc = look->ledger_crc}};
-    bool balances = true;
 
     if (look->ledger_bytes == 0) return ERR_NOT_FOUND;
     const enum err err = segment_ledger_read(&segment, look->own->io, into);
@@ -326,9 +325,8 @@ enum err segment_look_ledger(struct segment_look *look, struct ledger *into, loo
         return ERR_NOT_FOUND;
     }
     TRY(err);
-    for (uint32_t i = 0; i < ledger_rows(into); i++)
-        balances = balances && ledger_row_balances(ledger_row(into, i));
-    if (!balances) look_tell(tell, context, "a row of the ledger does not add up", look->ledger_offset);
+    if (!ledger_balances(into))
+        look_tell(tell, context, "a row of the ledger does not add up", look->ledger_offset);
     return OK;
 }
 

@@ -173,10 +173,7 @@ static enum err check_ledger(struct segment_merged *merged)
 {
     if (ledger_failed(merged->ledger) || ledger_failed(merged->counted)) return ERR_NO_MEMORY;
     const bool agree = merged->copies || ledger_agree(merged->ledger, merged->counted, LEDGER_STORED);
-    bool balances = true;
-    for (uint32_t i = 0; i < ledger_rows(merged->ledger); i++)
-        balances = balances && ledger_row_balances(ledger_row(merged->ledger, i));
-    if (agree && balances) return OK;
+    if (agree && ledger_balances(merged->ledger)) return OK;
     log_error("store", "a segment does not have the spans that it should have: its inputs stay",
               "file=%s stored=%" PRIu64 " of=%" PRIu64 " received=%" PRIu64, merged->segment->file->name,
               ledger_total(merged->counted, LEDGER_STORED), ledger_total(merged->ledger, LEDGER_STORED),

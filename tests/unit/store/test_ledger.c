@@ -131,8 +131,7 @@ Test(ledger, is_bounded_whatever_clients_send)
     cr_assert_leq(ledger_rows(ledger), LEDGER_ROWS_MAX + 1);
     cr_assert_eq(ledger_total(ledger, LEDGER_RECEIVED), sent);
     ledger_move(ledger, slice_text("service 135000"), monday_ns, LEDGER_STORED, LEDGER_ERASED, 1);
-    for (uint32_t i = 0; i < ledger_rows(ledger); i++)
-        cr_assert(ledger_row_balances(ledger_row(ledger, i)));
+    cr_assert(ledger_balances(ledger));
     cr_assert_not(ledger_failed(ledger));
     ledger_close(ledger);
 }
