@@ -1,18 +1,10 @@
-/*
- * The note is written anew as a whole: "disk.tmp", synced, renamed, directory synced.
- */
 #include "store/disk_note.h"
 
-#include "base/crc32c.h"
 #include "io/gate.h"
 #include "io/io.h"
+#include "note_file.h"
 
 #include <stddef.h>
-#include <string.h>
-
-#define NOTE_MAGIC    "SMDISK01"
-#define FILE_NAME     "disk"
-#define FILE_NAME_NEW "disk.tmp"
 
 /* OFFSET SIZE NAME MEANING */
 struct row_record {
@@ -42,25 +34,22 @@ static_assert(sizeof(struct note_record) == 256, "layout");
 static_assert(offsetof(struct note_record, rows) == 40, "layout");
 static_assert(offsetof(struct note_record, crc) == 252, "layout");
 
+static const struct note_file note_file = {"disk", "disk.tmp", "SMDISK01", sizeof(struct note_record)};
+
 static bool is_sound(const struct note_record *record)
 {
-    return memcmp(record->magic, NOTE_MAGIC, sizeof record->magic) == 0 &&
-           record->crc == crc32c(0, record, offsetof(struct note_record, crc)) && record->suffers <= 1 &&
-           record->rows_count >= 1 && record->rows_count <= DISK_PROBE_ROWS && record->beside_max >= 1 &&
-           record->beside_max <= IO_GATE_FLYING_MAX && record->piece_bytes >= IO_GATE_PIECE_MIN &&
-           record->piece_bytes <= IO_GATE_PIECE_MAX && record->piece_bytes % IO_ALIGN == 0;
+    return record->suffers <= 1 && record->rows_count >= 1 && record->rows_count <= DISK_PROBE_ROWS &&
+           record->beside_max >= 1 && record->beside_max <= IO_GATE_FLYING_MAX &&
+           record->piece_bytes >= IO_GATE_PIECE_MIN && record->piece_bytes <= IO_GATE_PIECE_MAX &&
+           record->piece_bytes % IO_ALIGN == 0;
 }
 
 enum err disk_note_read(struct io *io, struct io_dir *dir, struct disk_note *out)
 {
-    struct note_record record = {.suffers = 0};
-    struct io_file *file;
-    size_t count = 0;
+    struct note_record record;
 
-    TRY(io_file_open(io, dir, FILE_NAME, 0, &file));
-    const enum err err = io_read_now(io, file, &record, sizeof record, 0, &count);
-    io_file_close(io, file);
-    if (err != OK || count != sizeof record || !is_sound(&record)) return ERR_NOT_FOUND;
+    TRY(note_file_read(io, dir, &note_file, &record));
+    if (!is_sound(&record)) return ERR_NOT_FOUND;
     *out = (struct disk_note){.measured_ns = record.measured_ns,
                               .device = record.device,
                               .probe = {.rows_count = record.rows_count,
@@ -84,33 +73,17 @@ static void record_make(struct note_record *record, const struct disk_note *note
                                    .piece_bytes = probe->piece_bytes,
                                    .rows_count = probe->rows_count,
                                    .suffers = probe->suffers};
-    memcpy(record->magic, NOTE_MAGIC, sizeof record->magic);
     for (uint32_t i = 0; i < probe->rows_count; i++)
         record->rows[i] = (struct row_record){probe->rows[i].depth,  probe->rows[i].piece_bytes,
                                               probe->rows[i].p25_ns, probe->rows[i].p50_ns,
                                               probe->rows[i].p90_ns, probe->rows[i].bytes_per_second};
-    record->crc = crc32c(0, record, offsetof(struct note_record, crc));
-}
-
-static enum err write_record(struct io *io, struct io_file *file, const struct note_record *record)
-{
-    TRY(io_write_now(io, file, record, sizeof *record, 0));
-    return io_datasync_now(io, file);
 }
 
 enum err disk_note_write(struct io *io, struct io_dir *dir, const struct disk_note *note)
 {
     struct note_record record;
-    struct io_file *file;
 
     record_make(&record, note);
     assert(is_sound(&record));
-    const enum err gone = io_unlink(io, dir, FILE_NAME_NEW); /* of a crash */
-    if (gone != OK && gone != ERR_NOT_FOUND) return gone;
-    TRY(io_file_open(io, dir, FILE_NAME_NEW, IO_CREATE | IO_WRITABLE, &file));
-    const enum err err = write_record(io, file, &record);
-    io_file_close(io, file);
-    TRY(err);
-    TRY(io_rename(io, dir, FILE_NAME_NEW, FILE_NAME));
-    return io_dir_sync(io, dir);
+    return note_file_write(io, dir, &note_file, &record);
 }

@@ -1,5 +1,6 @@
 /*
- * How far the scrubber is, for the next life: the file "scrub" in the data directory (FORMAT.md, "Scrub note").
+ * How far the scrubber is, for the next life: the file "scrub" in the data directory (FORMAT.md, "Scrub note"). It may be lost at any
+ * time: then a pass begins at its beginning.
  */
 #ifndef STORE_SCRUB_NOTE_H
 #define STORE_SCRUB_NOTE_H
