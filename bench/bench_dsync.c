@@ -7,12 +7,13 @@
  * BYTES is rounded up to 4096. Positions go round a file of 64 MiB, as a journal's do. Prints one JSON object
  * with percentiles in microseconds; the file is removed.
  */
+#include "base/clock.h"
+
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { FILE_BYTES = 64 << 20, BYTES_MAX = 16 << 20, COUNT_MAX = 1000000, ALIGN = 4096 };
@@ -22,14 +23,6 @@ static void must(int good, const char *what)
     if (good) return;
     perror(what);
     exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
 static int compare(const void *a, const void *b)
@@ -76,9 +69,9 @@ static void measure(int fd, size_t bytes, size_t count, uint64_t *took_ns)
 
     for (size_t i = 0; i < count; i++) {
         if (at + (off_t)bytes > FILE_BYTES) at = 0;
-        const uint64_t start_ns = now_ns();
+        const uint64_t start_ns = clock_ns(CLOCK_MONOTONIC);
         must(pwrite(fd, body, bytes, at) == (ssize_t)bytes, "write");
-        took_ns[i] = now_ns() - start_ns;
+        took_ns[i] = clock_ns(CLOCK_MONOTONIC) - start_ns;
         at += (off_t)bytes;
     }
     free(body);

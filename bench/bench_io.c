@@ -10,6 +10,7 @@
  *
  * Each line runs well under a second or two: figures are for comparing lines, not machines.
  */
+#include "base/clock.h"
 #include "io/io.h"
 #include "io/sim.h"
 
@@ -21,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { FILE_BYTES = 64 << 20, WRITES = 1500, DEPTH_MAX = 2, BODIES_BYTES = 192 << 20 };
@@ -41,14 +41,6 @@ static struct io *ring_open(void)
 
     must(io_open_uring(&config, &io), "ring");
     return io;
-}
-
-static uint64_t thread_cpu_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }
 
 /* ---- writes ---------------------------------------------------------------------------------------------
@@ -246,11 +238,11 @@ static void bench_receive(size_t body_bytes, bool direct)
     else
         io_receive_start(server.io, &server.receive, server.socket);
 
-    const uint64_t cpu_ns = thread_cpu_ns(), begin_ns = io_now_ns(server.io);
+    const uint64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID), begin_ns = io_now_ns(server.io);
     uint64_t turns = 0;
     for (; server.bodies < client.bodies || server.send.in_flight; turns++)
         must(io_turn(server.io, 1000000000, NULL), "turn");
-    const double cpu_us = (double)(thread_cpu_ns() - cpu_ns) / 1e3,
+    const double cpu_us = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns) / 1e3,
                  us = (double)(io_now_ns(server.io) - begin_ns) / 1e3;
     printf("receive %4zu KiB  %-12s  %6.1f us CPU per body  %5.1f turns  %7.0f bodies per second\n",
            body_bytes / 1024, direct ? "into memory" : "ring + copy", cpu_us / client.bodies,
@@ -291,11 +283,11 @@ static void bench_worlds(void)
     }
     must(io_dir_sync(io, dir), "sync");
     io_write(io, &op, file, bytes, 16384, 4096);
-    const uint64_t cpu_ns = thread_cpu_ns(), images = sim_images(sim);
+    const uint64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID), images = sim_images(sim);
     for (uint64_t i = 0; i < FORKS; i++)
         sim_abandon(sim_crash(sim, i % images, i));
     printf("worlds  3 x 1 MiB             %6.1f us per fork\n",
-           (double)(thread_cpu_ns() - cpu_ns) / 1e3 / FORKS);
+           (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns) / 1e3 / FORKS);
     sim_abandon(sim);
     free(bytes);
 }

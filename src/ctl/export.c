@@ -49,14 +49,6 @@ struct exporting {
     uint64_t pages, traces, bytes, truncated, fenced, began_ns, told_ns;
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
-}
-
 /* ---- the question ---------------------------------------------------------------------------------------- */
 
 /* What cannot stand in a target is escaped, and so is all that means something in one, if it is a value. False: too long. */
@@ -158,8 +150,8 @@ static void note_page(struct exporting *exporting, const struct client_answer *a
 static void show_progress(struct exporting *exporting, bool last)
 {
     if (!exporting->progress) return;
-    if (!last && now_ns() - exporting->told_ns < NS_PER_S / 4) return;
-    exporting->told_ns = now_ns();
+    if (!last && clock_ns(CLOCK_MONOTONIC) - exporting->told_ns < NS_PER_S / 4) return;
+    exporting->told_ns = clock_ns(CLOCK_MONOTONIC);
     fprintf(stderr, "\r%" PRIu64 " traces, %" PRIu64 " MiB%s", exporting->traces, exporting->bytes >> 20,
             last ? "\n" : "");
 }
@@ -211,7 +203,7 @@ static void end(struct exporting *exporting)
 /* Figures go where the traces do not. */
 static void tell(const struct exporting *exporting, FILE *to, bool complete)
 {
-    const double seconds = (double)(now_ns() - exporting->began_ns) / (double)NS_PER_S;
+    const double seconds = (double)(clock_ns(CLOCK_MONOTONIC) - exporting->began_ns) / (double)NS_PER_S;
     const char *const shape = exporting->json
                                   ? "{\"traces\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"storedBytes\":%" PRIu64
                                     ",\"truncated\":%" PRIu64 ",\"fencedBlocks\":%" PRIu64
@@ -247,7 +239,7 @@ static enum ctl_exit carry_out(struct exporting *exporting, const char *path)
     const char *const file = strcmp(path, "-") == 0 ? NULL : path;
 
     exporting->progress |= isatty(STDERR_FILENO) != 0;
-    exporting->began_ns = now_ns();
+    exporting->began_ns = clock_ns(CLOCK_MONOTONIC);
     const enum err err = stream_out_open(file, exporting->zstd, exporting->replace, &exporting->out);
     if (err != OK) {
         fprintf(stderr, "spanmillctl export: %s: %s%s\n", path, err_text(err),

@@ -44,19 +44,11 @@ struct importing {
     char why[512]; /* it stopped, or the first rejection */
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
-}
-
 static void show_progress(struct importing *importing, bool last)
 {
     if (!importing->progress) return;
-    if (!last && now_ns() - importing->told_ns < NS_PER_S / 4) return;
-    importing->told_ns = now_ns();
+    if (!last && clock_ns(CLOCK_MONOTONIC) - importing->told_ns < NS_PER_S / 4) return;
+    importing->told_ns = clock_ns(CLOCK_MONOTONIC);
     fprintf(stderr, "\r%" PRIu64 " spans, %" PRIu64 " MiB%s", importing->spans, importing->bytes >> 20,
             last ? "\n" : "");
 }
@@ -107,7 +99,8 @@ static bool is_for_now(int status)
 
 static bool may_wait(const struct importing *importing, unsigned seconds)
 {
-    return now_ns() + seconds * NS_PER_S - importing->answered_ns <= importing->patience_s * NS_PER_S;
+    return clock_ns(CLOCK_MONOTONIC) + seconds * NS_PER_S - importing->answered_ns <=
+           importing->patience_s * NS_PER_S;
 }
 
 /* ---- one request ----------------------------------------------------------------------------------------- */
@@ -135,7 +128,7 @@ static enum err deliver(void *context, struct slice body, uint64_t spans)
         struct client_answer answer = {.status = 0};
         (void)client_request(&importing->client, &request, &answer);
         if (answer.status == 200) {
-            importing->answered_ns = now_ns();
+            importing->answered_ns = clock_ns(CLOCK_MONOTONIC);
             importing->requests++;
             importing->spans += spans;
             importing->bytes += body.len;
@@ -226,7 +219,7 @@ static enum err import(struct importing *importing, struct stream_in *stream)
 
 static void tell(const struct importing *importing, bool complete)
 {
-    const double seconds = (double)(now_ns() - importing->began_ns) / (double)NS_PER_S;
+    const double seconds = (double)(clock_ns(CLOCK_MONOTONIC) - importing->began_ns) / (double)NS_PER_S;
 
     printf(importing->json ? "{\"records\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"spans\":%" PRIu64
                              ",\"bytes\":%" PRIu64 ",\"rejectedSpans\":%" PRIu64 ",\"retries\":%" PRIu64
@@ -252,7 +245,7 @@ static enum ctl_exit carry_out(struct importing *importing, const char *path)
         return CTL_UNREADABLE;
     }
     importing->progress |= isatty(STDERR_FILENO) != 0;
-    importing->began_ns = importing->answered_ns = now_ns();
+    importing->began_ns = importing->answered_ns = clock_ns(CLOCK_MONOTONIC);
     err = import(importing, stream);
     stream_in_close(stream);
     show_progress(importing, true);

@@ -13,6 +13,7 @@
 #include "real.h"
 #include "transfer.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -33,14 +34,6 @@ enum {
 
 /* ---- time and randomness --------------------------------------------------------------------------------
  */
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
 
 uint64_t real__now_ns(const struct io *io)
 {

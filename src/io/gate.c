@@ -130,14 +130,6 @@ void io__gate_keeps_cache(struct io_gate *gate)
 
 /* ---- the journal ---------------------------------------------------------------------------------------- */
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 void io__gate_journal_begins(struct io_gate *gate)
 {
     atomic_fetch_add_explicit(&gate->journal_writes, 1, memory_order_relaxed);
@@ -145,7 +137,7 @@ void io__gate_journal_begins(struct io_gate *gate)
 
 void io__gate_journal_ends(struct io_gate *gate)
 {
-    atomic_store_explicit(&gate->journal_ended_ns, now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&gate->journal_ended_ns, clock_ns(CLOCK_MONOTONIC), memory_order_relaxed);
     const unsigned before = atomic_fetch_sub_explicit(&gate->journal_writes, 1, memory_order_relaxed);
     assert(before > 0);
 }
@@ -154,7 +146,7 @@ static bool journal_is_busy(const struct io_gate *gate)
 {
     if (atomic_load_explicit(&gate->journal_writes, memory_order_relaxed) > 0) return true;
     const uint64_t ended_ns = atomic_load_explicit(&gate->journal_ended_ns, memory_order_relaxed);
-    return ended_ns != 0 && now_ns() < ended_ns + IO_GATE_QUIET_NS;
+    return ended_ns != 0 && clock_ns(CLOCK_MONOTONIC) < ended_ns + IO_GATE_QUIET_NS;
 }
 
 /* ---- lines ---------------------------------------------------------------------------------------------- */
@@ -233,7 +225,7 @@ void io_gate_open_wide(struct io_gate *gate)
 
 static void wait_a_while(struct io_gate *gate, struct waiting *waiting)
 {
-    const uint64_t until_ns = now_ns() + IO_PATIENCE_NS;
+    const uint64_t until_ns = clock_ns(CLOCK_MONOTONIC) + IO_PATIENCE_NS;
     const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
                                    .tv_nsec = (long)(until_ns % NS_PER_S)};
 
@@ -253,7 +245,7 @@ static enum err ask_patience(struct io_gate *gate, const struct io_patience *pat
 static enum err wait_in_line(struct io *io, struct line *line, struct waiting *waiting)
 {
     struct io_gate *const gate = io->gate;
-    const uint64_t began_ns = now_ns();
+    const uint64_t began_ns = clock_ns(CLOCK_MONOTONIC);
     pthread_condattr_t clock;
     enum err err = OK;
 
@@ -270,7 +262,7 @@ static enum err wait_in_line(struct io *io, struct line *line, struct waiting *w
         step_out(line, waiting);
         line->counts.given_up++;
     }
-    line->counts.wait_ns += now_ns() - began_ns;
+    line->counts.wait_ns += clock_ns(CLOCK_MONOTONIC) - began_ns;
     pthread_cond_destroy(&waiting->let_in);
     return err;
 }

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ack_log.h"
@@ -74,14 +73,6 @@ struct audit {
     uint32_t next_trace;
     bool stamped;
 };
-
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 /* ---- what is acknowledged
  * ---------------------------------------------------------------------------------- */
@@ -196,7 +187,7 @@ static void give_up(struct audit *audit, struct lane *lane, const char *why)
 static void ask_again(struct audit *audit, struct lane *lane, const char *why)
 {
     lane->asked = false;
-    lane->not_before_ns = monotonic_ns() + PAUSE_MS * NS_PER_MS;
+    lane->not_before_ns = clock_ns(CLOCK_MONOTONIC) + PAUSE_MS * NS_PER_MS;
     if (++lane->attempts >= ASK_MAX) give_up(audit, lane, why);
 }
 
@@ -250,7 +241,7 @@ static void on_conn_event(struct audit *audit, struct lane *lane, enum conn_stag
         break;
     case CONN_LOST:
         if (before != CONN_CONNECTING) audit->connected--;
-        lane->not_before_ns = monotonic_ns() + PAUSE_MS * NS_PER_MS;
+        lane->not_before_ns = clock_ns(CLOCK_MONOTONIC) + PAUSE_MS * NS_PER_MS;
         if (lane->asked) ask_again(audit, lane, "cannot be read: connection lost");
         break;
     }
@@ -323,7 +314,7 @@ static enum err audit_round(struct audit *audit)
     audit->next_trace = 0;
     audit->stamped = false;
     for (;;) {
-        const uint64_t now_ns = monotonic_ns();
+        const uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
         if (!feed_lanes(audit, now_ns)) return OK;
         if (audit->config->stop != NULL && *audit->config->stop) return OK;
         wait_and_handle(audit);
@@ -437,7 +428,7 @@ static enum err make_lanes(struct audit *audit)
 enum err audit_run(const struct audit_config *config, struct audit_result *result)
 {
     struct buffer text = {0};
-    const uint64_t start_ns = monotonic_ns();
+    const uint64_t start_ns = clock_ns(CLOCK_MONOTONIC);
     struct audit audit = {.config = config, .result = result, .epoll = -1, .connected_at_ns = start_ns};
 
     verifier_init(&audit.verifier);
@@ -451,6 +442,6 @@ enum err audit_run(const struct audit_config *config, struct audit_result *resul
     verifier_deinit(&audit.verifier);
     buffer_deinit(&text);
     if (config->progress && isatty(STDERR_FILENO)) (void)fputc('\n', stderr);
-    result->seconds = (double)(monotonic_ns() - start_ns) / (double)NS_PER_S;
+    result->seconds = (double)(clock_ns(CLOCK_MONOTONIC) - start_ns) / (double)NS_PER_S;
     return err;
 }

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "ack_log.h"
 #include "audit.h"
@@ -235,11 +234,8 @@ static void catch_signals(void)
 /* Two runs with one seed must not use the same ids, unless asked to. */
 static void choose_run(struct options *options)
 {
-    struct timespec now;
-
     if (options->run_given || options->mode == MODE_DUMP) return;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    options->stock.run = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    options->stock.run = clock_ns(CLOCK_REALTIME);
 }
 
 int main(int argc, char **argv)

@@ -24,7 +24,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -75,14 +74,6 @@ struct sender {
     uint64_t progress_at_ns;
     uint64_t timer_ns; /* what the timer is set to */
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 /* ---- sending
  * ----------------------------------------------------------------------------------------------- */

@@ -21,7 +21,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     ROWS = 64,
@@ -51,14 +50,6 @@ static uint64_t chance_state = 1;
 static uint64_t chance(void)
 {
     return hash_mix(chance_state++, 9);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 /* ---- what is measured ---------------------------------------------------------------------------------------------- */
@@ -203,9 +194,9 @@ static void measure(void (*ask)(unsigned which))
         const unsigned first = (unsigned)(chance() % 3), step = 1 + (unsigned)(chance() % 2);
         for (unsigned i = 0; i < 3; i++) {
             const unsigned which = (first + i * step) % 3;
-            const uint64_t begin = now_ns();
+            const uint64_t begin = clock_ns(CLOCK_MONOTONIC);
             ask(which);
-            samples[round % ROUNDS].of[which] = (double)(now_ns() -
+            samples[round % ROUNDS].of[which] = (double)(clock_ns(CLOCK_MONOTONIC) -
                                                          begin); /* the first tenth is overwritten */
         }
     }

@@ -1,5 +1,6 @@
 #include "server_fixture.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "io/io.h"
 #include "server/otlp_http.h"
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- server ---------------------------------------------------------------------------------------------
@@ -203,10 +203,7 @@ void fixture_close(struct fixture *fixture)
 
 uint64_t milliseconds_now(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return clock_ns(CLOCK_MONOTONIC) / NS_PER_MS;
 }
 
 int client_open(uint16_t port)
