@@ -35,15 +35,6 @@ struct backup_options {
     bool json, no_wait;
 };
 
-static enum ctl_exit ask(const struct backup_options *options, const char *method, const char *target,
-                         struct slice body, struct client_answer *answer)
-{
-    if (!client_ask(&options->client, method, target, body, answer)) return CTL_UNREADABLE;
-    if (client_accepted(answer)) return CTL_FINE;
-    client_free(answer);
-    return CTL_UNREADABLE;
-}
-
 static bool is_name(const char *name)
 {
     return name[0] != '\0' && strlen(name) < NAME_BYTES_MAX &&
@@ -112,7 +103,8 @@ static enum ctl_exit wait_for(const struct backup_options *options, const char *
     struct told told;
 
     for (;;) {
-        const enum ctl_exit code = ask(options, "GET", "/query/v1/backups", (struct slice){0}, &answer);
+        const enum ctl_exit code = client_ask(&options->client, "GET", "/query/v1/backups", (struct slice){0},
+                                              &answer);
         if (code != CTL_FINE) return code;
         const bool found = find(answer.body, name, &told);
         const bool going = found && strcmp(told.status, "making") == 0;
@@ -154,13 +146,13 @@ static enum ctl_exit create(const struct backup_options *options, const char *na
         return CTL_USAGE;
     }
     if (!order_of(name, body, sizeof body, &len)) return CTL_USAGE;
-    const enum ctl_exit code = ask(options, "POST", "/query/v1/backups", slice_of(body, len), &answer);
+    const enum ctl_exit code = client_ask(&options->client, "POST", "/query/v1/backups", slice_of(body, len),
+                                          &answer);
     if (code != CTL_FINE) return code;
     json_reader_init(&reader, answer.body);
     const bool read = json_next(&reader, &token) == OK && token.type == JSON_OBJECT_BEGIN &&
                       read_told(&reader, &token, &told);
-    if (read && options->no_wait)
-        (options->json ? listing_raw(told.object) : listing_object(stdout, told.object));
+    if (read && options->no_wait) listing_answer(told.object, NULL, options->json);
     client_free(&answer);
     if (!read) fprintf(stderr, "spanmillctl backup: the answer was not understood\n");
     if (!read) return CTL_UNREADABLE;
@@ -173,14 +165,10 @@ static enum ctl_exit list(const struct backup_options *options)
 {
     struct client_answer answer;
 
-    const enum ctl_exit code = ask(options, "GET", "/query/v1/backups", (struct slice){0}, &answer);
+    const enum ctl_exit code = client_ask(&options->client, "GET", "/query/v1/backups", (struct slice){0},
+                                          &answer);
     if (code != CTL_FINE) return code;
-    if (options->json) {
-        listing_raw(answer.body);
-    } else {
-        listing_array(stdout, answer.body, "backups");
-        listing_object(stdout, answer.body);
-    }
+    listing_answer(answer.body, "backups", options->json);
     client_free(&answer);
     return CTL_FINE;
 }
@@ -191,7 +179,7 @@ static enum ctl_exit take_away(const struct backup_options *options, const char 
     char target[NAME_BYTES_MAX + 32];
 
     snprintf(target, sizeof target, "/query/v1/backups/%s", name);
-    const enum ctl_exit code = ask(options, "DELETE", target, (struct slice){0}, &answer);
+    const enum ctl_exit code = client_ask(&options->client, "DELETE", target, (struct slice){0}, &answer);
     if (code != CTL_FINE) return code;
     if (options->json)
         listing_raw(answer.body);

@@ -213,13 +213,6 @@ bool client_request(const struct client *client, const struct client_request *re
     return answered;
 }
 
-bool client_ask(const struct client *client, const char *method, const char *target, struct slice body,
-                struct client_answer *out)
-{
-    return client_request(client, &(struct client_request){.method = method, .target = target, .body = body},
-                          out);
-}
-
 const char *client_field(const struct client_answer *answer, const char *name, char *room, size_t capacity)
 {
     const size_t name_len = strlen(name);
@@ -276,4 +269,15 @@ bool client_accepted(const struct client_answer *answer)
     fprintf(stderr, "spanmillctl: the server says %d: %s\n", answer->status,
             out_escape(words_of(answer->body, room, sizeof room), shown, sizeof shown));
     return false;
+}
+
+enum ctl_exit client_ask(const struct client *client, const char *method, const char *target,
+                         struct slice body, struct client_answer *out)
+{
+    const struct client_request request = {.method = method, .target = target, .body = body};
+
+    if (!client_request(client, &request, out)) return CTL_UNREADABLE;
+    if (client_accepted(out)) return CTL_FINE;
+    client_free(out);
+    return CTL_UNREADABLE;
 }

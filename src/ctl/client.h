@@ -19,11 +19,9 @@ struct client {
     bool quiet; /* a server that cannot be reached, or gives no answer, is not told: it is asked again */
 };
 
-/* The options of a command that asks, for its table of arguments. */
-#define CLIENT_ARGUMENTS(client)                                                                             \
-    {"server",      "HOST:PORT",       "query listener of the server (" CLIENT_SERVER_DEFAULT ")",           \
-     ARGUMENT_TEXT, &(client).address, NULL,                                                                 \
-     NULL},                                                                                                  \
+/* The options of a command that asks, for its table of arguments; which: says what --server is, and its default. */
+#define CLIENT_ARGUMENTS_OF(client, which)                                                                   \
+    {"server", "HOST:PORT", which, ARGUMENT_TEXT, &(client).address, NULL, NULL},                            \
         {"token-file",                                                                                       \
          "FILE",                                                                                             \
          "send the token in the first line of this file",                                                    \
@@ -36,6 +34,8 @@ struct client {
         "ca", "FILE", "TLS, and whom to trust, in place of the system's authorities", ARGUMENT_TEXT,         \
             &(client).ca_file, NULL, NULL                                                                    \
     }
+#define CLIENT_ARGUMENTS(client)                                                                             \
+    CLIENT_ARGUMENTS_OF(client, "query listener of the server (" CLIENT_SERVER_DEFAULT ")")
 
 struct client_answer {
     int status;
@@ -56,17 +56,15 @@ bool client_request(const struct client *client, const struct client_request *re
                     struct client_answer *out);
 /* The value of a field, by its name in lower case; empty when there is none, or it does not fit. */
 const char *client_field(const struct client_answer *answer, const char *name, char *room, size_t capacity);
-/*
- * body: JSON, or empty. False: a line on standard error has said why. The answer is the caller's to free by client_free().
- */
-bool client_ask(const struct client *client, const char *method, const char *target, struct slice body,
-                struct client_answer *out);
 void client_free(struct client_answer *answer);
 
-/*
- * What a command has to do after client_ask() when the server did not say yes: a line on standard error with the server's
- * words. True: it said yes (2xx).
- */
+/* What a command has to do with an answer: when the server did not say yes (2xx), a line on standard error with its words. */
 bool client_accepted(const struct client_answer *answer);
+/*
+ * Asks, and wants a yes. body: JSON, or empty. CTL_FINE: the answer is the caller's to free by client_free(). Anything else: a
+ * line on standard error has said why, and there is no answer; the command ends with it.
+ */
+enum ctl_exit client_ask(const struct client *client, const char *method, const char *target,
+                         struct slice body, struct client_answer *out);
 
 #endif

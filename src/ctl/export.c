@@ -8,9 +8,10 @@
 #include "codec/json.h"
 #include "codec/json_reader.h"
 #include "commands.h"
+#include "progress.h"
 #include "stream.h"
+#include "target.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TARGET_BYTES = 12288, TRIES = 60 };
+enum { TRIES = 60 };
 enum format { FORMAT_PROTOBUF, FORMAT_JSON };
 static const char *const format_names[] = {"protobuf", "json", NULL};
 
@@ -42,43 +43,32 @@ struct exporting {
     struct client client;
     const char *start, *end, *filter;
     int format;
-    bool zstd, replace, json, progress;
+    bool zstd, replace, json;
+    struct progress_count progress;
     /* at work */
     char id[32], cursor[64];
     struct stream_out *out;
-    uint64_t pages, traces, bytes, truncated, fenced, began_ns, told_ns;
+    uint64_t pages, traces, bytes, truncated, fenced, began_ns;
 };
 
 /* ---- the question ---------------------------------------------------------------------------------------- */
 
-/* What cannot stand in a target is escaped, and so is all that means something in one, if it is a value. False: too long. */
-static bool append(char *target, const char *text, bool is_value)
+/* Of options, an empty one is none. */
+static const char *given(const char *text)
 {
-    size_t len = strlen(target);
-
-    for (; *text != '\0'; text++) {
-        const unsigned char byte = (unsigned char)*text;
-        const bool plain = isalnum(byte) || strchr(is_value ? "-._~:" : "-._~:=&%+/,@!*'()", byte) != NULL;
-        if (len + 4 >= TARGET_BYTES) return false;
-        len += (size_t)snprintf(target + len, TARGET_BYTES - len, plain ? "%c" : "%%%02X", byte);
-    }
-    return true;
+    return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-static bool append_value(char *target, const char *name, const char *value)
+static void target_of(const struct exporting *exporting, struct target *target)
 {
-    if (value == NULL || value[0] == '\0') return true;
-    return append(target, name, false) && append(target, value, true);
-}
+    char path[64];
 
-static bool target_of(const struct exporting *exporting, char target[TARGET_BYTES])
-{
-    snprintf(target, TARGET_BYTES, "/query/v1/export/%s?limit=1000", exporting->id);
-    return append_value(target, "&start=", exporting->start) &&
-           append_value(target, "&end=", exporting->end) &&
-           append_value(target, "&cursor=", exporting->cursor) &&
-           (exporting->filter == NULL ||
-            (append(target, "&", false) && append(target, exporting->filter, false)));
+    snprintf(path, sizeof path, "/query/v1/export/%s?limit=1000", exporting->id);
+    target_init(target, path);
+    target_text(target, "start", given(exporting->start));
+    target_text(target, "end", given(exporting->end));
+    target_text(target, "cursor", given(exporting->cursor));
+    if (given(exporting->filter) != NULL) target_parameters(target, exporting->filter);
 }
 
 /* Asks again while the server is too busy. */
@@ -149,23 +139,21 @@ static void note_page(struct exporting *exporting, const struct client_answer *a
 
 static void show_progress(struct exporting *exporting, bool last)
 {
-    if (!exporting->progress) return;
-    if (!last && clock_ns(CLOCK_MONOTONIC) - exporting->told_ns < NS_PER_S / 4) return;
-    exporting->told_ns = clock_ns(CLOCK_MONOTONIC);
-    fprintf(stderr, "\r%" PRIu64 " traces, %" PRIu64 " MiB%s", exporting->traces, exporting->bytes >> 20,
-            last ? "\n" : "");
+    progress_count(&exporting->progress, exporting->traces, exporting->bytes, clock_ns(CLOCK_MONOTONIC),
+                   last);
 }
 
 static enum ctl_exit page(struct exporting *exporting)
 {
-    char target[TARGET_BYTES];
+    struct target target;
     struct client_answer answer;
 
-    if (!target_of(exporting, target)) {
+    target_of(exporting, &target);
+    if (target.too_long) {
         fprintf(stderr, "spanmillctl export: the filter is too long\n");
         return CTL_USAGE;
     }
-    const enum ctl_exit code = ask(exporting, "GET", target, &answer);
+    const enum ctl_exit code = ask(exporting, "GET", target.text, &answer);
     if (code != CTL_FINE) return code;
     const enum err err = stream_out_write(exporting->out, answer.body);
     note_page(exporting, &answer);
@@ -238,7 +226,7 @@ static enum ctl_exit carry_out(struct exporting *exporting, const char *path)
 {
     const char *const file = strcmp(path, "-") == 0 ? NULL : path;
 
-    exporting->progress |= isatty(STDERR_FILENO) != 0;
+    exporting->progress.shown |= isatty(STDERR_FILENO) != 0;
     exporting->began_ns = clock_ns(CLOCK_MONOTONIC);
     const enum err err = stream_out_open(file, exporting->zstd, exporting->replace, &exporting->out);
     if (err != OK) {
@@ -253,7 +241,7 @@ static enum ctl_exit carry_out(struct exporting *exporting, const char *path)
 
 enum ctl_exit command_export(int count, const char *const *words)
 {
-    struct exporting exporting = {.client.address = CLIENT_SERVER_DEFAULT};
+    struct exporting exporting = {.client.address = CLIENT_SERVER_DEFAULT, .progress.things = "traces"};
     const struct argument rows[] = {
         CLIENT_ARGUMENTS(exporting.client),
         {"start", "TIME", "traces with a span that begins then or later", ARGUMENT_TEXT, &exporting.start,
@@ -264,7 +252,7 @@ enum ctl_exit command_export(int count, const char *const *words)
         {"zstd", NULL, "packed", ARGUMENT_FLAG, &exporting.zstd, NULL, NULL},
         {"replace", NULL, "over a file that is there", ARGUMENT_FLAG, &exporting.replace, NULL, NULL},
         {"progress", NULL, "say how far it is, also where there is no terminal", ARGUMENT_FLAG,
-         &exporting.progress, NULL, NULL},
+         &exporting.progress.shown, NULL, NULL},
         {"json", NULL, "figures as JSON", ARGUMENT_FLAG, &exporting.json, NULL, NULL},
     };
     struct arguments arguments = {.command = "export",

@@ -10,6 +10,7 @@
 #include "codec/wire.h"
 #include "commands.h"
 #include "out.h"
+#include "progress.h"
 #include "records.h"
 
 #include <inttypes.h>
@@ -37,20 +38,17 @@ static const char after[] =
 struct importing {
     struct client client;
     uint64_t from, request_bytes, patience_s;
-    bool json, progress;
+    bool json;
+    struct progress_count progress;
     /* at work */
     uint64_t safe_place; /* all before is acknowledged */
-    uint64_t records, requests, spans, bytes, rejected, retries, began_ns, answered_ns, told_ns;
+    uint64_t records, requests, spans, bytes, rejected, retries, began_ns, answered_ns;
     char why[512]; /* it stopped, or the first rejection */
 };
 
 static void show_progress(struct importing *importing, bool last)
 {
-    if (!importing->progress) return;
-    if (!last && clock_ns(CLOCK_MONOTONIC) - importing->told_ns < NS_PER_S / 4) return;
-    importing->told_ns = clock_ns(CLOCK_MONOTONIC);
-    fprintf(stderr, "\r%" PRIu64 " spans, %" PRIu64 " MiB%s", importing->spans, importing->bytes >> 20,
-            last ? "\n" : "");
+    progress_count(&importing->progress, importing->spans, importing->bytes, clock_ns(CLOCK_MONOTONIC), last);
 }
 
 /* ---- answers --------------------------------------------------------------------------------------------- */
@@ -244,7 +242,7 @@ static enum ctl_exit carry_out(struct importing *importing, const char *path)
         fprintf(stderr, "spanmillctl import: %s: %s\n", path, err_text(err));
         return CTL_UNREADABLE;
     }
-    importing->progress |= isatty(STDERR_FILENO) != 0;
+    importing->progress.shown |= isatty(STDERR_FILENO) != 0;
     importing->began_ns = importing->answered_ns = clock_ns(CLOCK_MONOTONIC);
     err = import(importing, stream);
     stream_in_close(stream);
@@ -262,22 +260,17 @@ enum ctl_exit command_import(int count, const char *const *words)
 {
     struct importing importing = {.client = {.address = "127.0.0.1:4318", .quiet = true},
                                   .request_bytes = REQUEST_BYTES,
-                                  .patience_s = PATIENCE_S};
+                                  .patience_s = PATIENCE_S,
+                                  .progress.things = "spans"};
     const struct argument rows[] = {
-        {"server", "HOST:PORT", "OTLP/HTTP listener of the server (127.0.0.1:4318)", ARGUMENT_TEXT,
-         &importing.client.address, NULL, NULL},
-        {"token-file", "FILE", "send the token in the first line of this file", ARGUMENT_TEXT,
-         &importing.client.token_file, NULL, NULL},
-        {"tls", NULL, "the server speaks TLS", ARGUMENT_FLAG, &importing.client.tls, NULL, NULL},
-        {"ca", "FILE", "TLS, and whom to trust, in place of the system's authorities", ARGUMENT_TEXT,
-         &importing.client.ca_file, NULL, NULL},
+        CLIENT_ARGUMENTS_OF(importing.client, "OTLP/HTTP listener of the server (127.0.0.1:4318)"),
         {"from", "BYTE", "go on there", ARGUMENT_NUMBER, &importing.from, NULL, NULL},
         {"request-bytes", "N", "of one request, at most (1048576)", ARGUMENT_NUMBER, &importing.request_bytes,
          NULL, NULL},
         {"patience", "SECONDS", "without an answer, until it stops (300)", ARGUMENT_NUMBER,
          &importing.patience_s, NULL, NULL},
         {"progress", NULL, "say how far it is, also where there is no terminal", ARGUMENT_FLAG,
-         &importing.progress, NULL, NULL},
+         &importing.progress.shown, NULL, NULL},
         {"json", NULL, "figures as JSON", ARGUMENT_FLAG, &importing.json, NULL, NULL},
     };
     struct arguments arguments = {.command = "import",

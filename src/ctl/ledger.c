@@ -2,6 +2,7 @@
 #include "client.h"
 #include "commands.h"
 #include "listing.h"
+#include "target.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,32 +24,6 @@ struct ledger_options {
     bool json;
 };
 
-/* Appends "&name=value", what is not plain as %XX. False: no room. */
-static bool put_parameter(char *target, size_t capacity, const char *name, const char *value)
-{
-    size_t len = strlen(target);
-
-    if (value == NULL) return true;
-    len += (size_t)snprintf(target + len, capacity - len, "%c%s=", strchr(target, '?') == NULL ? '?' : '&',
-                            name);
-    for (; *value != '\0'; value++) {
-        if (len + 4 > capacity) return false;
-        const bool plain = strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~",
-                                  *value) != NULL;
-        len += (size_t)snprintf(target + len, capacity - len, plain ? "%c" : "%%%02X", (unsigned char)*value);
-    }
-    return true;
-}
-
-static bool build_target(const struct ledger_options *options, char *target, size_t capacity)
-{
-    snprintf(target, capacity, "/query/v1/ledger");
-    return put_parameter(target, capacity, "service", options->service) &&
-           put_parameter(target, capacity, "start", options->start) &&
-           put_parameter(target, capacity, "end", options->end) &&
-           put_parameter(target, capacity, "step", options->step);
-}
-
 static bool balances(struct slice body)
 {
     static const char word[] = "\"balances\":true";
@@ -59,21 +34,21 @@ static bool balances(struct slice body)
 static enum ctl_exit ask(const struct ledger_options *options)
 {
     struct client_answer answer;
-    char target[2048];
+    struct target target;
 
-    if (!build_target(options, target, sizeof target)) {
+    target_init(&target, "/query/v1/ledger");
+    target_text(&target, "service", options->service);
+    target_text(&target, "start", options->start);
+    target_text(&target, "end", options->end);
+    target_text(&target, "step", options->step);
+    if (target.too_long) {
         fprintf(stderr, "spanmillctl ledger: the parameters are too long\n");
         return CTL_USAGE;
     }
-    if (!client_ask(&options->client, "GET", target, (struct slice){0}, &answer)) return CTL_UNREADABLE;
-    enum ctl_exit code = client_accepted(&answer) ? CTL_FINE : CTL_UNREADABLE;
-    if (code == CTL_FINE && options->json) {
-        listing_raw(answer.body);
-    } else if (code == CTL_FINE) {
-        listing_array(stdout, answer.body, "rows");
-        listing_object(stdout, answer.body);
-    }
-    if (code == CTL_FINE && !balances(answer.body)) code = CTL_DAMAGED;
+    enum ctl_exit code = client_ask(&options->client, "GET", target.text, (struct slice){0}, &answer);
+    if (code != CTL_FINE) return code;
+    listing_answer(answer.body, "rows", options->json);
+    if (!balances(answer.body)) code = CTL_DAMAGED;
     client_free(&answer);
     return code;
 }

@@ -97,3 +97,13 @@ void listing_array(FILE *to, struct slice body, const char *name)
     while (json_next(&reader, &token) == OK && token.type == JSON_OBJECT_BEGIN)
         if (!show_members(to, &reader)) return;
 }
+
+void listing_answer(struct slice body, const char *name, bool raw)
+{
+    if (raw) {
+        listing_raw(body);
+        return;
+    }
+    if (name != NULL) listing_array(stdout, body, name);
+    listing_object(stdout, body);
+}

@@ -7,6 +7,7 @@
 
 #include "base/slice.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 /* The answer as it is, and a line end. */
@@ -15,5 +16,7 @@ void listing_raw(struct slice body);
 void listing_array(FILE *to, struct slice body, const char *name);
 /* The plain members of the object itself, on one line. */
 void listing_object(FILE *to, struct slice body);
+/* An answer on standard output: as it is (raw), or the array of that name (NULL: none) and then the object itself. */
+void listing_answer(struct slice body, const char *name, bool raw);
 
 #endif

@@ -28,15 +28,6 @@ struct pin_options {
     bool json;
 };
 
-static enum ctl_exit ask(const struct pin_options *options, const char *method, const char *target,
-                         struct slice body, struct client_answer *answer)
-{
-    if (!client_ask(&options->client, method, target, body, answer)) return CTL_UNREADABLE;
-    if (client_accepted(answer)) return CTL_FINE;
-    client_free(answer);
-    return CTL_UNREADABLE;
-}
-
 /* ---- add ------------------------------------------------------------------------------------------------- */
 
 static void put(struct json *json, const char *name, const char *value)
@@ -66,12 +57,10 @@ static enum ctl_exit add(const struct pin_options *options)
         fprintf(stderr, "spanmillctl pin: the options are too long\n");
         return CTL_USAGE;
     }
-    const enum ctl_exit code = ask(options, "POST", "/query/v1/pins", slice_of(body, json.len), &answer);
+    const enum ctl_exit code = client_ask(&options->client, "POST", "/query/v1/pins",
+                                          slice_of(body, json.len), &answer);
     if (code != CTL_FINE) return code;
-    if (options->json)
-        listing_raw(answer.body);
-    else
-        listing_object(stdout, answer.body);
+    listing_answer(answer.body, NULL, options->json);
     client_free(&answer);
     return CTL_FINE;
 }
@@ -82,7 +71,8 @@ static enum ctl_exit list(const struct pin_options *options)
 {
     struct client_answer answer;
 
-    const enum ctl_exit code = ask(options, "GET", "/query/v1/pins", (struct slice){0}, &answer);
+    const enum ctl_exit code = client_ask(&options->client, "GET", "/query/v1/pins", (struct slice){0},
+                                          &answer);
     if (code != CTL_FINE) return code;
     if (options->json)
         listing_raw(answer.body);
@@ -98,7 +88,7 @@ static enum ctl_exit take_away(const struct pin_options *options, const char *id
     char target[64];
 
     snprintf(target, sizeof target, "/query/v1/pins/%.20s", id);
-    const enum ctl_exit code = ask(options, "DELETE", target, (struct slice){0}, &answer);
+    const enum ctl_exit code = client_ask(&options->client, "DELETE", target, (struct slice){0}, &answer);
     if (code != CTL_FINE) return code;
     if (options->json)
         listing_raw(answer.body);

@@ -3,9 +3,10 @@
 
 #include "base/clock.h"
 
+#include <inttypes.h>
 #include <unistd.h>
 
-enum { BAR = 24, DRAW_NS = 100000000 };
+enum { BAR = 24, DRAW_NS = 100000000, COUNT_NS = 250000000 };
 
 const char *const progress_mode_names[] = {"auto", "always", "never", NULL};
 
@@ -70,4 +71,14 @@ void progress_clear(struct progress *progress)
     fputs("\r\033[K", progress->to);
     fflush(progress->to);
     progress->drawn = false;
+}
+
+void progress_count(struct progress_count *progress, uint64_t count, uint64_t bytes, uint64_t now_ns,
+                    bool last)
+{
+    if (!progress->shown) return;
+    if (!last && now_ns - progress->told_ns < COUNT_NS) return;
+    progress->told_ns = now_ns;
+    fprintf(stderr, "\r%" PRIu64 " %s, %" PRIu64 " MiB%s", count, progress->things, bytes >> 20,
+            last ? "\n" : "");
 }

@@ -24,6 +24,16 @@ void progress_add(struct progress *progress, uint64_t bytes, uint64_t now_ns);
 /* Takes the line away, so that something else can be written; the next add draws it again. */
 void progress_clear(struct progress *progress);
 
+/* The same for what has no known end: so many things, so many MiB. */
+struct progress_count {
+    const char *things;
+    bool shown;
+    uint64_t told_ns;
+};
+/* Draws at most four times a second; the last time always, and ends the line. */
+void progress_count(struct progress_count *progress, uint64_t count, uint64_t bytes, uint64_t now_ns,
+                    bool last);
+
 /* "1.2 GiB"; returns room, of at least 16 bytes. */
 const char *progress_bytes(uint64_t bytes, char *room, size_t capacity);
 

@@ -2,6 +2,7 @@
 #include "client.h"
 #include "commands.h"
 #include "listing.h"
+#include "target.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,41 +20,26 @@ struct retention_options {
     bool bytes_given, free_given, json;
 };
 
-static bool build_target(const struct retention_options *options, char *target, size_t capacity)
-{
-    size_t len = (size_t)snprintf(target, capacity, "/query/v1/retention?limit=1000");
-
-    if (options->age != NULL) {
-        if (options->age[strspn(options->age, "0123456789.dhmsun")] != '\0') return false;
-        len += (size_t)snprintf(target + len, capacity - len, "&age=%.32s", options->age);
-    }
-    if (options->bytes_given)
-        len += (size_t)snprintf(target + len, capacity - len, "&bytes=%llu",
-                                (unsigned long long)options->bytes);
-    if (options->free_given)
-        (void)snprintf(target + len, capacity - len, "&free=%llu", (unsigned long long)options->free);
-    return true;
-}
-
 static enum ctl_exit preview(const struct retention_options *options)
 {
     struct client_answer answer;
-    char target[256];
+    struct target target;
 
-    if (!build_target(options, target, sizeof target)) {
+    target_init(&target, "/query/v1/retention?limit=1000");
+    target_text(&target, "age", options->age);
+    if (options->bytes_given) target_number(&target, "bytes", options->bytes);
+    if (options->free_given) target_number(&target, "free", options->free);
+    const bool is_age = options->age == NULL ||
+                        options->age[strspn(options->age, "0123456789.dhmsun")] == '\0';
+    if (!is_age || target.too_long) {
         fprintf(stderr, "spanmillctl retention: --age: write it like 168h or 30d\n");
         return CTL_USAGE;
     }
-    if (!client_ask(&options->client, "GET", target, (struct slice){0}, &answer)) return CTL_UNREADABLE;
-    const bool accepted = client_accepted(&answer);
-    if (accepted && options->json) {
-        listing_raw(answer.body);
-    } else if (accepted) {
-        listing_array(stdout, answer.body, "leaving");
-        listing_object(stdout, answer.body);
-    }
+    const enum ctl_exit code = client_ask(&options->client, "GET", target.text, (struct slice){0}, &answer);
+    if (code != CTL_FINE) return code;
+    listing_answer(answer.body, "leaving", options->json);
     client_free(&answer);
-    return accepted ? CTL_FINE : CTL_UNREADABLE;
+    return CTL_FINE;
 }
 
 enum ctl_exit command_retention(int count, const char *const *words)
